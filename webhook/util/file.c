@@ -1,0 +1,90 @@
+/* Whole files; see file.h. */
+#include "util/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/mem.h"
+
+static void close_cleanup(int *fd)
+{
+    if (*fd > STDERR_FILENO)
+        close(*fd);
+}
+
+static bool read_all(int fd, const char *path, struct buf *out, struct err *err)
+{
+    char chunk[16384];
+    for (;;) {
+        ssize_t n = read(fd, chunk, sizeof(chunk));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(err, errno, "cannot read %s", path);
+        if (n == 0)
+            return true;
+        if (!buf_append(out, chunk, (size_t)n)) {
+            if (!out->over_limit)
+                return err_nomem(err);
+            return err_set(err, ERR_LIMIT, "%s is larger than %zu bytes", path,
+                           out->maximum);
+        }
+    }
+}
+
+bool file_read(const char *path, struct buf *out, struct err *err)
+{
+    if (strcmp(path, "-") == 0)
+        return read_all(STDIN_FILENO, "standard input", out, err);
+    NRW_CLEANUP(close_cleanup) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(err, errno, "cannot open %s", path);
+    return read_all(fd, path, out, err);
+}
+
+static bool write_all(int fd, const char *data, size_t n)
+{
+    while (n > 0) {
+        ssize_t done = write(fd, data, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return false;
+        data += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+bool file_write_atomic(const char *path, const void *data, size_t n, mode_t mode,
+                       struct err *err)
+{
+    size_t length = strlen(path);
+    NRW_AUTOFREE char *temporary = mem_alloc(length + sizeof(".XXXXXX"));
+    if (temporary == NULL)
+        return err_nomem(err);
+    memcpy(temporary, path, length);
+    memcpy(temporary + length, ".XXXXXX", sizeof(".XXXXXX"));
+    int fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(err, errno, "cannot create a file beside %s", path);
+    bool good = fchmod(fd, mode) == 0 && write_all(fd, data, n) && fsync(fd) == 0;
+    int reason = errno;
+    if (close(fd) != 0 && good) {
+        good = false;
+        reason = errno;
+    }
+    if (good && rename(temporary, path) != 0) {
+        good = false;
+        reason = errno;
+    }
+    if (good)
+        return true;
+    unlink(temporary);
+    return err_errno(err, reason, "cannot write %s", path);
+}

@@ -1,0 +1,84 @@
+/* The one door to the heap; see mem.h. */
+#include "util/mem.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* 0 = off. Otherwise the number of allocations until one fails. */
+static atomic_ulong fail_after;
+static atomic_ulong counted;
+static atomic_bool counting;
+
+static bool fails_now(void)
+{
+    if (!atomic_load_explicit(&counting, memory_order_relaxed))
+        return false;
+    atomic_fetch_add(&counted, 1);
+    unsigned long left = atomic_load(&fail_after);
+    while (left > 0) {
+        if (atomic_compare_exchange_weak(&fail_after, &left, left - 1))
+            return left == 1;
+    }
+    return false;
+}
+
+void *mem_alloc(size_t size)
+{
+    if (fails_now())
+        return NULL;
+    return malloc(size > 0 ? size : 1);
+}
+
+void *mem_calloc(size_t count, size_t size)
+{
+    if (fails_now())
+        return NULL;
+    return calloc(count > 0 ? count : 1, size > 0 ? size : 1);
+}
+
+void *mem_realloc(void *old, size_t size)
+{
+    if (fails_now())
+        return NULL;
+    return realloc(old, size > 0 ? size : 1);
+}
+
+char *mem_strndup(const char *text, size_t n)
+{
+    if (n == SIZE_MAX)
+        return NULL;
+    char *copy = mem_alloc(n + 1);
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, text, n);
+    copy[n] = '\0';
+    return copy;
+}
+
+char *mem_strdup(const char *text)
+{
+    return mem_strndup(text, strlen(text));
+}
+
+void mem_free(void *p)
+{
+    free(p);
+}
+
+void mem_free_cleanup(void *pointer_to_pointer)
+{
+    void *p;
+    memcpy(&p, pointer_to_pointer, sizeof(p));
+    free(p);
+}
+
+unsigned long mem_fail_nth(unsigned long nth)
+{
+    unsigned long seen = atomic_exchange(&counted, 0);
+    atomic_store(&fail_after, nth);
+    atomic_store(&counting, nth > 0);
+    return seen;
+}

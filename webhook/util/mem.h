@@ -1,0 +1,29 @@
+/* The one door to the heap. Everything of ours allocates here, and jansson is pointed
+ * here at start, so that a test can make the k-th allocation fail, for every k, and see
+ * that the request ends as an error and nothing leaks. In production the functions are
+ * malloc and friends and one relaxed load. Any thread. */
+#ifndef NRW_UTIL_MEM_H
+#define NRW_UTIL_MEM_H
+
+#include <stddef.h>
+
+#include "util/attr.h"
+
+/* NULL when out of memory; a size of 0 gives a pointer that may be freed. */
+void *mem_alloc(size_t size) NRW_MUST_CHECK;
+void *mem_calloc(size_t count, size_t size) NRW_MUST_CHECK;
+/* On failure NULL, and `old` is still valid. */
+void *mem_realloc(void *old, size_t size) NRW_MUST_CHECK;
+char *mem_strdup(const char *text) NRW_MUST_CHECK;
+char *mem_strndup(const char *text, size_t n) NRW_MUST_CHECK;
+void mem_free(void *p); /* NULL is allowed */
+
+/* For NRW_CLEANUP on a char* (or any pointer) variable. */
+void mem_free_cleanup(void *pointer_to_pointer);
+#define NRW_AUTOFREE NRW_CLEANUP(mem_free_cleanup)
+
+/* Tests only: after `nth` more allocations (1 = the next) one fails; 0 turns it off.
+ * Returns how many allocations were counted since the last call. */
+unsigned long mem_fail_nth(unsigned long nth);
+
+#endif
