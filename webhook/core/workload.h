@@ -1,0 +1,87 @@
+/* What is judged, as values: a Deployment's target container and the ConfigMaps behind
+ * it. admit/ fills these from JSON (and YAML, offline); core/ only reads them. All texts
+ * are borrowed from whoever filled them, for the time of the decision. */
+#ifndef NRW_CORE_WORKLOAD_H
+#define NRW_CORE_WORKLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "util/str.h"
+
+/* One entry of a container's `env`. */
+struct env_var {
+    struct str name;
+    struct str value;    /* literal; "" when absent */
+    bool has_value_from; /* then `value` is not it */
+    struct str cm_name;  /* valueFrom.configMapKeyRef, or null */
+    struct str cm_key;
+    struct str from_what; /* "secretKeyRef app/token", "fieldRef" …: for messages */
+};
+
+/* One entry of `envFrom`. */
+struct env_from {
+    struct str prefix;      /* "" when absent */
+    struct str cm_name;     /* configMapRef, or null */
+    struct str secret_name; /* secretRef, or null */
+};
+
+struct kv {
+    struct str key, value;
+};
+
+/* A ConfigMap that is known (given, or in the watch cache). */
+struct config_map {
+    struct str name_space, name;
+    const struct kv *data; /* in the object's order */
+    size_t data_count;
+};
+
+/* A property that a remote-config ConfigMap sets, flattened: "nvcf.registries…". */
+struct remote_prop {
+    struct str name, value;
+    bool unreadable; /* value is a list or map where a scalar is expected */
+};
+
+struct remote_config {
+    struct str name;    /* of the ConfigMap */
+    bool known;         /* false: not among what we can see */
+    struct str problem; /* not "": could not be read as YAML, with the reason */
+    const struct remote_prop *props;
+    size_t prop_count;
+};
+
+struct container_spec {
+    bool found;
+    size_t index; /* in spec.template.spec.containers */
+    const struct env_var *env;
+    size_t env_count;
+    bool env_present; /* the array exists in the object (null and absent: false) */
+    const struct env_from *env_from;
+    size_t env_from_count;
+    const struct str *command;
+    size_t command_count;
+    const struct str *args;
+    size_t args_count;
+};
+
+struct workload {
+    struct str name_space, name;
+    struct container_spec container;
+    bool annotations_present;
+    struct str injected; /* annotation nvcf-registry-webhook/injected, or null */
+    struct str policy;   /* annotation nvcf-registry-webhook/policy, or null */
+    struct str
+        old_injected; /* the same of oldObject, or null; used when `injected` is null */
+    bool unchanged; /* UPDATE, and env, envFrom, args and command equal those of oldObject
+                     */
+    const struct config_map *config_maps; /* all that are known in the namespace */
+    size_t config_map_count;
+    struct remote_config remote;
+    bool has_remote; /* REMOTE_CONFIG_NAME (or its convention) names one */
+};
+
+#define ANNOTATION_INJECTED "nvcf-registry-webhook/injected"
+#define ANNOTATION_POLICY   "nvcf-registry-webhook/policy"
+
+#endif
