@@ -1,6 +1,7 @@
 /* Counters, gauges and one histogram, in the text format of Prometheus, names as in
  * interface.md. All label values come from fixed sets, so the series cannot grow with the
- * cluster. Counting is lock-free (atomics); any thread. */
+ * cluster. Counting is lock-free (atomics); any thread. Where `metrics` is NULL, the
+ * functions that count do nothing: offline verbs have none. */
 #ifndef NRW_OBSERVE_METRICS_H
 #define NRW_OBSERVE_METRICS_H
 
@@ -20,6 +21,7 @@ enum metrics_endpoint { METRICS_MUTATE, METRICS_VALIDATE };
 void metrics_admission(struct metrics *metrics, enum metrics_endpoint endpoint,
                        struct str kind, struct str operation, const char *decision,
                        bool dry_run, int64_t nanoseconds);
+/* `finding_name` is a literal; an index of 64 or more is not counted. */
 void metrics_finding(struct metrics *metrics, unsigned finding_index,
                      const char *finding_name);
 void metrics_policy(struct metrics *metrics, const char *hash, unsigned registries,
@@ -31,6 +33,7 @@ void metrics_handshake(struct metrics *metrics, bool success);
 void metrics_connections(struct metrics *metrics, long change);
 void metrics_in_flight(struct metrics *metrics, long change);
 void metrics_http_error(struct metrics *metrics, unsigned code);
+/* `code` 0: no answer came. */
 void metrics_kube_request(struct metrics *metrics, const char *verb, const char *resource,
                           unsigned code);
 
