@@ -64,7 +64,8 @@ static inline struct finding *findings_at(const struct findings *findings, size_
 struct finding *findings_add(struct arena *arena, struct findings *findings,
                              enum finding_id id, enum severity severity);
 /* Severity first, then the order of finding_id, then the order of adding. */
-void findings_sort(struct findings *findings);
+bool findings_sort(struct arena *arena,
+                   struct findings *findings); /* false: out of memory */
 bool findings_any(const struct findings *findings, enum severity severity);
 
 #endif

@@ -1,0 +1,80 @@
+/* What Spring Boot makes of the name of an environment variable or property, as far as it
+ * concerns `<prefix>.registries.recognized.<type>.<key>.<property>`. Imitates Spring
+ * Boot 4.0 (ConfigurationPropertyName.adapt, SystemEnvironmentPropertyMapper,
+ * DefaultPropertyMapper); tests/spring compares it with the real thing, docs/SPRING.md
+ * has the rules. Pure. */
+#ifndef NRW_CORE_SPRING_H
+#define NRW_CORE_SPRING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/builtin.h"
+#include "util/arena.h"
+#include "util/str.h"
+
+enum artifact {
+    ARTIFACT_CONTAINER,
+    ARTIFACT_HELM,
+    ARTIFACT_MODEL,
+    ARTIFACT_RESOURCE,
+};
+
+enum spring_property {
+    SPRING_NAME,
+    SPRING_HOSTNAME,
+    SPRING_TUNING,  /* a property that the API knows: call-timeout, oauth2.base-url … */
+    SPRING_UNKNOWN, /* a path below the key that the API does not know and ignores */
+    SPRING_SCALAR,  /* no property at all: the key itself is given a value */
+    SPRING_TYPE,    /* not even a key: `…_CONTAINER` or `…_RECOGNIZED` itself */
+};
+
+/* How the name leads to the property; a smaller one wins over a larger one within one
+ * source (SpringConfigurationPropertySource: the mappers' candidates first, then what
+ * maps back). */
+enum spring_form {
+    SPRING_FORM_UPPER, /* PREFIX_…_ECRPUBLIC_HOSTNAME: upper case, dashes removed */
+    SPRING_FORM_LEGACY, /* PREFIX_…_ECR_PUBLIC_HOSTNAME: upper case, dashes to underscores
+                         */
+    SPRING_FORM_DOTTED, /* prefix.….ecr-public.hostname, spelled as Spring spells it */
+    SPRING_FORM_MAPPED, /* any other spelling that maps to the property */
+};
+
+struct spring_var {
+    enum artifact artifact;
+    struct str key; /* as the variable spells it: "GHCR", "MY_REG" (the intended key) */
+    struct str map_key; /* the key of the map in the API: "ghcr"; what binds, "my" */
+    struct str uniform; /* map_key as Spring compares it: lower case letters and digits */
+    enum spring_property property;
+    struct str
+        property_text; /* "hostname", "call-timeout", or the unknown path as it is */
+    enum spring_form form;
+    const struct builtin *builtin; /* NULL: a custom key */
+    bool nested_registry; /* SPRING_UNKNOWN that ends in name or hostname: a key with an
+                           * underscore was meant */
+    bool indexed;         /* the key is a number: Spring takes it for an index */
+};
+
+/* Parses the name. False: it does not concern registries of this prefix, and nothing is
+ * set. `environment`: the name is an environment variable's (both directions and
+ * underscores apply); otherwise a property's (remote configuration, -D, --args: dots
+ * only). Texts are slices of `name` or in the arena; check arena->failed. */
+bool spring_parse(struct arena *arena, struct str prefix, struct str name,
+                  bool environment, struct spring_var *ret_var);
+
+/* `text` in any case, with or without dashes and underscores, is the same as `uniform`.
+ */
+bool spring_same(struct str uniform, struct str text);
+
+/* Lower case letters and digits of `text`, in the arena. */
+struct str spring_uniform(struct arena *arena, struct str text);
+
+/* "PREFIX_REGISTRIES_RECOGNIZED_CONTAINER_KEY_" + "NAME" or "HOSTNAME", in the arena. */
+struct str spring_variable(struct arena *arena, struct str prefix, struct str key,
+                           enum spring_property property);
+
+/* "container", "helm", … and the same in capitals. */
+const char *artifact_name(enum artifact artifact);
+const char *artifact_env(enum artifact artifact);
+
+#endif
