@@ -1,0 +1,231 @@
+# shellcheck shell=bash
+# The webhook under test as a process beside the control plane, reached as in a cluster:
+# through a Service. The cluster's Service addresses are loopback addresses (cluster.sh), so
+# a process can listen on the very address that the API server resolves; only the pods are
+# played. With E2E_KUBECONFIG the configurations carry a url instead, with E2E_WEBHOOK_HOST
+# (default 127.0.0.1) as the host that cluster's API server reaches this machine by.
+#
+# Sets: E2E_HOOK_IP, E2E_HOOK_PORT, E2E_HOOK_METRICS. Needs: cluster.sh, E2E_WEBHOOK_BIN.
+# Left to others: what is sent to it (helm.sh, the scenarios).
+
+hook_namespace=nvcf-registry-webhook
+hook_name=nvcf-registry-webhook
+
+# hook_address: the namespace, the Service and a certificate for it; once a process.
+hook_address() {
+    local names="DNS:$hook_name.$hook_namespace.svc,DNS:localhost,IP:127.0.0.1"
+    [ -z "${E2E_HOOK_IP:-}" ] || return 0
+    E2E_HOOK_PORT=$(free_port)
+    E2E_HOOK_METRICS=$(free_port)
+    kubectl apply -f - >/dev/null <<END
+apiVersion: v1
+kind: Namespace
+metadata: {name: $hook_namespace}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: nvcf}
+END
+    if [ -n "${E2E_KUBECONFIG:-}" ]; then
+        E2E_HOOK_IP=${E2E_WEBHOOK_HOST:-127.0.0.1}
+    else
+        kubectl -n "$hook_namespace" delete service "$hook_name" --ignore-not-found >/dev/null
+        kubectl apply -f - >/dev/null <<END
+apiVersion: v1
+kind: Service
+metadata: {name: $hook_name, namespace: $hook_namespace}
+spec:
+  ports: [{name: https, port: $E2E_HOOK_PORT}]
+END
+        E2E_HOOK_IP=$(kubectl -n "$hook_namespace" get service "$hook_name" \
+            -o jsonpath='{.spec.clusterIP}')
+    fi
+    [ -f "$E2E_TMP/pki/hook-ca.crt" ] || make_ca hook-ca
+    make_cert hook-ca hook "/CN=$hook_name" "$names,IP:$E2E_HOOK_IP"
+}
+
+# hook_client PATH: the clientConfig of a webhook, as JSON
+hook_client() {
+    local ca
+    ca=$(base64_line "$E2E_TMP/pki/hook-ca.crt")
+    if [ -n "${E2E_KUBECONFIG:-}" ]; then
+        echo "{\"url\": \"https://$E2E_HOOK_IP:$E2E_HOOK_PORT$1\", \"caBundle\": \"$ca\"}"
+    else
+        echo "{\"service\": {\"name\": \"$hook_name\", \"namespace\": \"$hook_namespace\"," \
+            "\"port\": $E2E_HOOK_PORT, \"path\": \"$1\"}, \"caBundle\": \"$ca\"}"
+    fi
+}
+
+# hook_config [Fail|Ignore]: both configurations, as narrow as the chart makes them
+hook_config() {
+    local failure=${1:-Fail} apps targets
+    apps='{key: app.kubernetes.io/name, operator: In, values: [helm-nvcf-api, helm-nvcf-nvct-api]}'
+    targets='{key: kubernetes.io/metadata.name, operator: In, values: [nvcf]}'
+    kubectl apply -f - >/dev/null <<END
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: $hook_name}
+webhooks:
+- name: deployments.mutate.nvcf-registry-webhook.dev
+  clientConfig: $(hook_client /mutate)
+  rules:
+  - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments], scope: Namespaced}
+  namespaceSelector: {matchExpressions: [$targets]}
+  objectSelector: {matchExpressions: [$apps]}
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  timeoutSeconds: 3
+  matchPolicy: Equivalent
+  reinvocationPolicy: IfNeeded
+  failurePolicy: $failure
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: $hook_name}
+webhooks:
+- name: deployments.validate.nvcf-registry-webhook.dev
+  clientConfig: $(hook_client /validate)
+  rules:
+  - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments], scope: Namespaced}
+  namespaceSelector: {matchExpressions: [$targets]}
+  objectSelector: {matchExpressions: [$apps]}
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  timeoutSeconds: 3
+  matchPolicy: Equivalent
+  failurePolicy: $failure
+- name: configmaps.validate.nvcf-registry-webhook.dev
+  clientConfig: $(hook_client /validate)
+  rules:
+  - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [configmaps], scope: Namespaced}
+  namespaceSelector: {matchExpressions: [$targets]}
+  matchConditions:
+  - name: configuration-of-the-api
+    expression: object.metadata.name.endsWith("-env") || object.metadata.name.endsWith("-remote-config")
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  timeoutSeconds: 3
+  matchPolicy: Equivalent
+  failurePolicy: $failure
+- name: policy.validate.nvcf-registry-webhook.dev
+  clientConfig: $(hook_client /validate)
+  rules:
+  - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [configmaps], scope: Namespaced}
+  namespaceSelector: {matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [$hook_namespace]}]}
+  matchConditions:
+  - name: the-policy
+    expression: object.metadata.name == "nvcf-registry-policy"
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  timeoutSeconds: 3
+  matchPolicy: Equivalent
+  failurePolicy: $failure
+END
+}
+
+hook_unconfig() {
+    kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration "$hook_name" \
+        --ignore-not-found >/dev/null
+}
+
+# a Deployment that matches the webhooks and is never stored
+hook_canary() {
+    kubectl -n nvcf create -o name --dry-run=server -f - 2>&1 <<END
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: canary, labels: {app.kubernetes.io/name: helm-nvcf-api}}
+spec:
+  selector: {matchLabels: {app: canary}}
+  template:
+    metadata: {labels: {app: canary}}
+    spec: {containers: [{name: helm-nvcf-api, image: stand-in.invalid/canary}]}
+END
+}
+
+hook_calls() {
+    curl -fsS --max-time 3 "http://127.0.0.1:$E2E_HOOK_METRICS/metrics" |
+        awk '/^nvcf_registry_webhook_admission_requests_total/ { n += $NF } END { print n + 0 }'
+}
+
+hook_called_twice() {
+    local before
+    before=$(hook_calls)
+    hook_canary >/dev/null || true
+    [ "$(hook_calls)" -ge $((before + 2)) ]
+}
+
+hook_ready() { curl -fsS --max-time 3 "http://127.0.0.1:$E2E_HOOK_METRICS/readyz"; }
+
+# hook_start [serve flags…]: the real webhook with $E2E_TMP/policy.yaml, ready when it returns
+# shellcheck disable=SC2120 # the flags are optional
+hook_start() {
+    hook_address
+    spawn webhook "$E2E_WEBHOOK_BIN" serve --listen "$E2E_HOOK_IP:$E2E_HOOK_PORT" \
+        --metrics-listen "127.0.0.1:$E2E_HOOK_METRICS" --policy-file "$E2E_TMP/policy.yaml" \
+        --tls-cert "$E2E_TMP/pki/hook.crt" --tls-key "$E2E_TMP/pki/hook.key" \
+        --log-format text --drain-seconds 0 "$@"
+    wait_for 10 'the webhook' hook_ready
+}
+
+# hook_stop: ends it, and waits until it is gone
+hook_stop() {
+    [ -f "$E2E_TMP/webhook.pid" ] || return 0
+    end_pid "$(cat "$E2E_TMP/webhook.pid")" 5
+    rm -f "$E2E_TMP/webhook.pid"
+}
+
+# hook_kill: as a crash would
+hook_kill() {
+    kill -KILL "$(cat "$E2E_TMP/webhook.pid")"
+    wait "$(cat "$E2E_TMP/webhook.pid")" 2>/dev/null || true
+    rm -f "$E2E_TMP/webhook.pid"
+}
+
+# hook_up [Fail|Ignore]: started, registered, and known to the API server
+hook_up() {
+    # shellcheck disable=SC2119
+    hook_start
+    hook_config "${1:-Fail}"
+    wait_for 10 'the API server to call the webhook' hook_called_twice
+}
+
+# ---- policy ---------------------------------------------------------------------------
+
+policy_hash() {
+    curl -fsS --max-time 3 "http://127.0.0.1:$E2E_HOOK_METRICS/metrics" |
+        sed -n 's/^nvcf_registry_webhook_policy_info{.*hash="\([^"]*\)".*} 1.*/\1/p'
+}
+
+policy_hash_is_not() { [ "$(policy_hash)" != "$1" ]; }
+
+# policy_set: the policy from standard input; waits until a running webhook has it
+policy_set() {
+    local before=
+    [ ! -f "$E2E_TMP/webhook.pid" ] || before=$(policy_hash)
+    cat >"$E2E_TMP/policy.new"
+    if [ -f "$E2E_TMP/policy.yaml" ] && cmp -s "$E2E_TMP/policy.new" "$E2E_TMP/policy.yaml"; then
+        return 0
+    fi
+    mv -f "$E2E_TMP/policy.new" "$E2E_TMP/policy.yaml"
+    [ -z "$before" ] || wait_for 20 'the new policy' policy_hash_is_not "$before"
+}
+
+# policy [top-level lines…] -- [KEY=hostname=name…]: writes one and puts it into force
+policy() {
+    local entry key host
+    {
+        printf 'apiVersion: nvcf-registry-webhook/v1\nkind: RegistryPolicy\n'
+        while [ $# -gt 0 ] && [ "$1" != -- ]; do
+            printf '%s\n' "$1"
+            shift
+        done
+        [ $# -eq 0 ] || shift
+        [ $# -eq 0 ] || echo 'registries:'
+        for entry in "$@"; do
+            key=${entry%%=*}
+            entry=${entry#*=}
+            host=${entry%%=*}
+            printf '  %s:\n    name: %s\n    hostname: %s\n' "$key" "${entry#*=}" "$host"
+        done
+    } | policy_set
+}
