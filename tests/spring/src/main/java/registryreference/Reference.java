@@ -1,0 +1,144 @@
+package registryreference;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.Set;
+import org.springframework.boot.SpringApplication;
+import org.springframework.boot.context.properties.bind.Bindable;
+import org.springframework.boot.context.properties.bind.Binder;
+import org.springframework.boot.context.properties.bind.validation.ValidationBindHandler;
+import org.springframework.boot.context.properties.source.ConfigurationPropertySources;
+import org.springframework.boot.env.RandomValuePropertySource;
+import org.springframework.boot.env.YamlPropertySourceLoader;
+import org.springframework.boot.support.SpringApplicationJsonEnvironmentPostProcessor;
+import org.springframework.boot.support.SystemEnvironmentPropertySourceEnvironmentPostProcessor;
+import org.springframework.cloud.bootstrap.config.BootstrapPropertySource;
+import org.springframework.core.env.ConfigurableEnvironment;
+import org.springframework.core.env.EnumerablePropertySource;
+import org.springframework.core.env.MutablePropertySources;
+import org.springframework.core.env.PropertiesPropertySource;
+import org.springframework.core.env.PropertySource;
+import org.springframework.core.env.SimpleCommandLinePropertySource;
+import org.springframework.core.env.StandardEnvironment;
+import org.springframework.core.env.SystemEnvironmentPropertySource;
+import org.springframework.core.io.ByteArrayResource;
+import org.springframework.core.io.ClassPathResource;
+import org.springframework.core.io.Resource;
+import org.springframework.validation.beanvalidation.LocalValidatorFactoryBean;
+
+/**
+ * Binds the registries of one input the way the API does at its start, without the rest of an
+ * application start: the property sources in the order that a Spring Cloud bootstrap leaves them,
+ * made by Spring's own post processors, then Binder and validator. {@code AgreementTest} proves that
+ * this and a whole SpringApplication.run say the same.
+ */
+final class Reference {
+
+    private final List<PropertySource<?>> defaults;
+    private final LocalValidatorFactoryBean validator = new LocalValidatorFactoryBean();
+    private final Set<String> permanent = new HashSet<>();
+    private final ThreadLocal<ConfigurableEnvironment> environments =
+            ThreadLocal.withInitial(this::newEnvironment);
+    private final SpringApplication application = new SpringApplication(Reference.class);
+
+    Reference() {
+        defaults = new ArrayList<>();
+        defaults.addAll(yaml("application-ncp", new ClassPathResource("application-ncp.yaml")));
+        defaults.addAll(yaml("application", new ClassPathResource("application.yaml")));
+        validator.afterPropertiesSet();
+        newEnvironment().getPropertySources().forEach(source -> permanent.add(source.getName()));
+    }
+
+    static List<PropertySource<?>> yaml(String name, Resource resource) {
+        try {
+            return new YamlPropertySourceLoader().load(name, resource);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Remote configuration as the bootstrap context hands it over. */
+    static List<PropertySource<?>> remote(String text) {
+        List<PropertySource<?>> result = new ArrayList<>();
+        for (PropertySource<?> source : yaml("remote",
+                new ByteArrayResource(text.getBytes(StandardCharsets.UTF_8)))) {
+            result.add(new BootstrapPropertySource<>((EnumerablePropertySource<?>) source));
+        }
+        return result;
+    }
+
+    /**
+     * The environment for one input. The YAML sources below it are the same ones for every input of
+     * a thread, so that Spring keeps what it has parsed of them; all others are new each time.
+     */
+    ConfigurableEnvironment environment(Input input) {
+        ConfigurableEnvironment environment = environments.get();
+        MutablePropertySources sources = environment.getPropertySources();
+        for (PropertySource<?> source : List.copyOf(sources.stream().toList())) {
+            if (!permanent.contains(source.getName())) {
+                sources.remove(source.getName());
+            }
+        }
+        Properties properties = new Properties();
+        properties.putAll(input.properties());
+        sources.replace(StandardEnvironment.SYSTEM_PROPERTIES_PROPERTY_SOURCE_NAME,
+                new PropertiesPropertySource(
+                        StandardEnvironment.SYSTEM_PROPERTIES_PROPERTY_SOURCE_NAME, properties));
+        sources.replace(StandardEnvironment.SYSTEM_ENVIRONMENT_PROPERTY_SOURCE_NAME,
+                new SystemEnvironmentPropertySource(
+                        StandardEnvironment.SYSTEM_ENVIRONMENT_PROPERTY_SOURCE_NAME, input.env()));
+        if (!input.args().isEmpty()) {
+            sources.addFirst(new SimpleCommandLinePropertySource(
+                    input.args().toArray(String[]::new)));
+        }
+        new SystemEnvironmentPropertySourceEnvironmentPostProcessor()
+                .postProcessEnvironment(environment, application);
+        new SpringApplicationJsonEnvironmentPostProcessor()
+                .postProcessEnvironment(environment, application);
+        if (input.remote() != null) {
+            List<PropertySource<?>> remote = remote(input.remote());
+            for (int i = remote.size() - 1; i >= 0; i--) {
+                sources.addFirst(remote.get(i));
+            }
+        }
+        ConfigurationPropertySources.attach(environment);
+        return environment;
+    }
+
+    private ConfigurableEnvironment newEnvironment() {
+        StandardEnvironment environment = new StandardEnvironment();
+        environment.getPropertySources().addLast(new RandomValuePropertySource());
+        defaults.forEach(environment.getPropertySources()::addLast);
+        ConfigurationPropertySources.attach(environment);
+        return environment;
+    }
+
+    static Registries bind(ConfigurableEnvironment environment, String service,
+            org.springframework.validation.Validator validator) {
+        RegistryProperties properties = Binder.get(environment)
+                .bind(service + ".registries", Bindable.of(RegistryProperties.class),
+                        new ValidationBindHandler(validator))
+                .orElseThrow(() -> new IllegalStateException("no registries at all"));
+        return new Registries(properties, environment, service);
+    }
+
+    /** The answer for one input, as what becomes one line of JSON. */
+    Map<String, Object> answer(Input input) {
+        try {
+            return Answers.started(bind(environment(input), input.service(), validator), input);
+        } catch (Exception | StackOverflowError e) {
+            return Answers.failed(e);
+        }
+    }
+
+    static Map<String, Object> object() {
+        return new LinkedHashMap<>();
+    }
+}
