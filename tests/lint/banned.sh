@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Functions that this project does not call, and the places outside of which some may not be
+# called. Comments and strings do not count.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+# Unbounded, silently truncating, stateful or a shell.
+everywhere='strcpy|strcat|strncpy|strncat|stpcpy|sprintf|vsprintf|strtok|strtok_r|gets|atoi|atol|atoll|atof|system|popen|tmpnam|mktemp|alloca|setjmp|longjmp|rand|srand|localtime|gmtime|ctime|asctime|setlocale'
+# In what ships: the heap has one door, which tests can shut ...
+heap='malloc|calloc|realloc|reallocarray|free|strdup|strndup|asprintf|vasprintf'
+# ... a library does not end the process ...
+ending='exit|_exit|abort|quick_exit|assert'
+# ... and only the edge speaks to people.
+speaking='printf|vprintf|puts|putchar|perror|fprintf|vfprintf|fputs|fputc|dprintf'
+
+calls() { # FILE PATTERN WHY
+    local hits
+    hits=$(code_only "$1" | grep -nE "(^|[^A-Za-z0-9_])($2)[ \t]*\(" | grep -vE '^[0-9]+:[ \t]*#[ \t]*define' || true)
+    [ -n "$hits" ] || return 0
+    sed "s|^|$1:|; s|\$|    <- $3|" <<<"$hits"
+    return 1
+}
+check() {
+    local rc=0 f
+    for f in $(c_files); do
+        calls "$f" "$everywhere" "banned" || rc=1
+        case $f in webhook/* | certs/*) ;; *) continue ;; esac
+        case $f in
+        webhook/util/mem.[ch]) ;;
+        *) calls "$f" "$heap" "use util/mem.h" || rc=1 ;;
+        esac
+        case $f in
+        webhook/main.c | webhook/cli/*) ;;
+        *)
+            calls "$f" "$ending" "an error travels; only main and cli end the process" || rc=1
+            case $f in
+            webhook/util/log.c) ;;
+            *) calls "$f" "$speaking" "only main, cli and util/log print" || rc=1 ;;
+            esac
+            ;;
+        esac
+    done
+    return "$rc"
+}
+code() { # FILE TEXT
+    mkdir -p "$(dirname "$1")"
+    printf '%s\n' "$2" >"$1"
+}
+bad_strcpy() { code webhook/cli/a.c 'void f(char *a, char *b) { strcpy (a, b); }'; }
+bad_in_tests() { code tests/unit/test_a.c 'int f(char *b) { return atoi(b); }'; }
+bad_malloc() { code certs/a.c 'void *f(void) { return malloc(1); }'; }
+bad_exit() { code webhook/net/a.c 'void f(void) { exit(1); }'; }
+bad_print() { code webhook/admit/a.c 'void f(void) { printf("x"); }'; }
+good_file() {
+    code webhook/util/mem.c 'void *f(void) { return malloc(1); }'
+    code webhook/cli/a.c 'void f(void) { printf("x"); exit(0); }'
+    code webhook/net/a.c '/* strcpy(a, b) */
+// free(x)
+void f(void) { buf_printf("strcpy(%s)", mem_free(x), snprintf(a)); }
+/* a long
+   strcat(comment) */'
+}
+lint_main "$@"
