@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define MAX_INPUT (16u * 1024u * 1024u)
+#define REPLAY_MAX (16u * 1024u * 1024u)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -37,14 +37,14 @@ static void feed(const uint8_t *data, size_t size)
 static void replay_file(const char *path)
 {
     FILE *file = fopen(path, "rb");
-    uint8_t *data = malloc(MAX_INPUT);
+    uint8_t *data = malloc(REPLAY_MAX);
     if (!file || !data) {
         fprintf(stderr, "replay: %s: %s\n", path, strerror(errno));
         failed++;
     } else {
         /* Said before the call, so that the log of a crash ends with the guilty file. */
         fprintf(stderr, "replay: %s\n", path);
-        size_t size = fread(data, 1, MAX_INPUT, file);
+        size_t size = fread(data, 1, REPLAY_MAX, file);
         feed(data, size);
     }
     if (file)
