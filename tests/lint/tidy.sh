@@ -19,11 +19,12 @@ tidy_one() { # FILE
         clang -E "${flags[@]}" "$1"
     } 2>/dev/null | sha256sum | cut -d' ' -f1)
     [ ! -e "build/tidy/$key" ] || return 0
-    if nice clang-tidy --quiet --config-file="$config" "$1" -- "${flags[@]}" 2>"build/tidy/$key.err"; then
+    if nice clang-tidy --quiet --config-file="$config" "$1" -- "${flags[@]}" >"build/tidy/$key.err" 2>&1; then
         rm -f "build/tidy/$key.err"
         : >"build/tidy/$key"
     else
-        grep -v 'warnings\? generated\|treated as error' "build/tidy/$key.err" || true
+        # Where and what; the analyzer's path to it shows when clang-tidy is run by hand.
+        grep -E '(error|warning): ' "build/tidy/$key.err" || cat "build/tidy/$key.err"
         rm -f "build/tidy/$key.err"
         return 1
     fi
