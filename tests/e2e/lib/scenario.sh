@@ -26,6 +26,7 @@ scenario_end() {
         fail "the scenario ran to its end" "exit code $code"
     fi
     hook_unconfig || true
+    hook_stop || true
     clean_releases || true
     cluster_stop
     exit "$code"

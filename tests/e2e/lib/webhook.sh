@@ -157,7 +157,7 @@ hook_called_twice() {
 hook_ready() { curl -fsS --max-time 3 "http://127.0.0.1:$E2E_HOOK_METRICS/readyz"; }
 
 # hook_start [serve flags…]: the real webhook with $E2E_TMP/policy.yaml, ready when it returns
-# shellcheck disable=SC2120 # the flags are optional
+
 hook_start() {
     hook_address
     spawn webhook "$E2E_WEBHOOK_BIN" serve --listen "$E2E_HOOK_IP:$E2E_HOOK_PORT" \
@@ -183,7 +183,6 @@ hook_kill() {
 
 # hook_up [Fail|Ignore]: started, registered, and known to the API server
 hook_up() {
-    # shellcheck disable=SC2119
     hook_start
     hook_config "${1:-Fail}"
     wait_for 10 'the API server to call the webhook' hook_called_twice

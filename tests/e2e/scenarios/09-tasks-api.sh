@@ -1,0 +1,53 @@
+# shellcheck shell=bash
+# Scenario 9: scenarios 1 to 3 for the tasks API (nvct-api): prefix NVCT, values under
+# `nvctApi.env`, a chart of its own.
+# shellcheck source=../lib/scenario.sh
+. "$E2E_LIB/scenario.sh"
+
+deployment=tasks-helm-nvcf-nvct-api
+mapfile -t flags < <(key_flags GHCR ghcr.io GitHub "$task_registry" nvctApi.env)
+
+# ---- 1: the guide
+check 'the API is there before the webhook' tasks_install
+check 'and runs' rolled_out
+policy -- 'GHCR=ghcr.io=GitHub'
+hook_up
+check "the guide's upgrade is allowed" tasks_upgrade "${flags[@]}"
+check 'the roll-out finishes' rolled_out
+check 'NAME is in the pod template' env_is "${task_registry}_GHCR_NAME" GitHub
+check 'HOSTNAME is in the pod template' env_is "${task_registry}_GHCR_HOSTNAME" ghcr.io
+check 'and none of the functions API' env_absent "${registry}_GHCR_HOSTNAME"
+same 'one roll-out' 2 "$(replica_sets)"
+before=$(generation)
+check 'a second, identical upgrade' tasks_upgrade "${flags[@]}"
+same 'changes nothing' "$before" "$(generation)"
+
+# ---- both together
+check 'the functions API beside it' api_install
+deployment=api-helm-nvcf-api
+check '  gets its own variables' env_is "${registry}_GHCR_HOSTNAME" ghcr.io
+check '  and none of the tasks API' env_absent "${task_registry}_GHCR_HOSTNAME"
+deployment=tasks-helm-nvcf-nvct-api
+
+# ---- 2: the policy alone
+policy -- 'INTERNAL=registry.corp.example=Corporate'
+check 'the next upgrade' tasks_upgrade --set "nvctApi.env=null" --set nvctApi.awsRegion=eu-west-1
+check 'runs' rolled_out
+check 'brings the new key' env_is "${task_registry}_INTERNAL_HOSTNAME" registry.corp.example
+check 'takes the old one out' env_absent "${task_registry}_GHCR_HOSTNAME"
+
+# ---- 3: collisions
+expect_refused 'Docker Hub taken over' tasks_upgrade \
+    --set-string "nvctApi.env.${task_registry}_DOCKER_NAME=Mirror" \
+    --set-string "nvctApi.env.${task_registry}_DOCKER_HOSTNAME=mirror.corp.example"
+expect_text '  by name' BuiltinCollision DOCKER
+expect_refused 'a second docker.io' tasks_upgrade \
+    --set-string "nvctApi.env.${task_registry}_HUB_NAME=Hub" \
+    --set-string "nvctApi.env.${task_registry}_HUB_HOSTNAME=docker.io"
+expect_text '  by name' DuplicateHostname docker.io
+expect_refused 'its remote configuration' kubectl -n nvcf patch configmap "$deployment-remote-config" \
+    --type merge -p '{"data":{"nvct-api.yaml":"nvct: {registries: {recognized: {container: {docker: {hostname: mirror.corp.example}}}}}"}}'
+expect_text '  by name' docker
+check 'the next upgrade repairs the release' tasks_upgrade --set nvctApi.awsRegion=eu-west-2
+check 'and rolls out' rolled_out
+check 'helm uninstall' helm -n nvcf uninstall tasks
