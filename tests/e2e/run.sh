@@ -9,7 +9,7 @@
 # Usage: run.sh [PATTERN…]       only scenarios whose file name contains a PATTERN
 #   E2E_HELMS="3 4"              the Helms to use
 #   E2E_KUBECONFIG=FILE          uses this cluster instead of starting one
-#   E2E_WEBHOOK_BIN=FILE         the webhook under test (default build/release/…)
+#   NRW_BIN=FILE                 the webhook under test (default build/release/…)
 #   E2E_KEEP=1                   keeps the folder with logs and keys
 set -euo pipefail
 
@@ -17,7 +17,7 @@ E2E_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 E2E_REPO=$(cd "$E2E_ROOT/../.." && pwd)
 E2E_LIB=$E2E_ROOT/lib
 E2E_TMP=$(mktemp -d "${TMPDIR:-/tmp}/nvcf-registry-webhook-e2e.XXXXXX")
-E2E_WEBHOOK_BIN=${E2E_WEBHOOK_BIN:-$E2E_REPO/build/release/nvcf-registry-webhook}
+E2E_WEBHOOK_BIN=${NRW_BIN:-$E2E_REPO/build/release/nvcf-registry-webhook}
 E2E_RESULTS=$E2E_TMP/results
 export E2E_ROOT E2E_REPO E2E_LIB E2E_TMP E2E_WEBHOOK_BIN E2E_RESULTS
 # shellcheck source=lib/cluster.sh
@@ -34,13 +34,6 @@ finish() {
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
-
-need() {
-    command -v "$1" >/dev/null 2>&1 || {
-        say "needs $1"
-        exit 2
-    }
-}
 
 wanted() {
     local file=$1 pattern
@@ -84,8 +77,8 @@ scenario() {
 }
 
 main() {
-    local file helm tool
-    for tool in go npm unzip jq curl openssl flock; do need "$tool"; done
+    local file helm
+    [ -n "${NO_SETUP:-}" ] || "$E2E_REPO/tools/setup.sh" test e2e >&2
     if [ ! -x "$E2E_WEBHOOK_BIN" ]; then
         say "no webhook at $E2E_WEBHOOK_BIN: run make first"
         exit 2

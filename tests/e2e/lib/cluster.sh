@@ -182,11 +182,24 @@ nodes_ready() {
         select(.type == "Ready" and .status == "True")] | length')" -ge 2 ]
 }
 
+# Scenarios empty their namespaces: never somebody else's.
+refuse_real_namespaces() {
+    local name
+    for name in nvcf nvcf-registry-webhook; do
+        if kubectl get namespace "$name" >/dev/null 2>&1 && [ "$(kubectl get namespace "$name" \
+            -o jsonpath='{.metadata.labels.e2e}')" != nvcf-registry-webhook ]; then
+            say "namespace $name of that cluster is not this suite's (label e2e=nvcf-registry-webhook)"
+            return 1
+        fi
+    done
+}
+
 cluster_start() {
     local etcd peer controller scheduler kwok started=$SECONDS
     if [ -n "${E2E_KUBECONFIG:-}" ]; then
         export KUBECONFIG=$E2E_KUBECONFIG
         kubectl get --raw /readyz >/dev/null
+        refuse_real_namespaces
         say "uses the cluster of E2E_KUBECONFIG"
         return 0
     fi

@@ -20,11 +20,11 @@ hook_address() {
     kubectl apply -f - >/dev/null <<END
 apiVersion: v1
 kind: Namespace
-metadata: {name: $hook_namespace}
+metadata: {name: $hook_namespace, labels: {e2e: nvcf-registry-webhook}}
 ---
 apiVersion: v1
 kind: Namespace
-metadata: {name: nvcf}
+metadata: {name: nvcf, labels: {e2e: nvcf-registry-webhook}}
 END
     if [ -n "${E2E_KUBECONFIG:-}" ]; then
         E2E_HOOK_IP=${E2E_WEBHOOK_HOST:-127.0.0.1}

@@ -33,7 +33,9 @@ same 'and refuses a change of the Deployment' 1 "$RC"
 expect_text 'saying which webhook' 'failed calling webhook' nvcf-registry-webhook
 run api_upgrade --set replicaCount=1
 same 'and refuses helm upgrade' 1 "$RC"
-check 'but not scaling' kubectl -n nvcf scale "deployment/$deployment" --replicas=1
+check 'but not scaling' kubectl -n nvcf scale "deployment/$deployment" --replicas=3
+# Back to what the chart says: Helm 4 owns the number and would call another one a conflict.
+check 'nor scaling back' kubectl -n nvcf scale "deployment/$deployment" --replicas=2
 check 'nor another ConfigMap' kubectl -n nvcf create configmap other --from-literal=a=b
 check 'nor a Deployment that is not a target' kubectl -n nvcf create deployment other --image=stand-in.invalid/x
 

@@ -36,6 +36,7 @@ check '  and rolls out' kubectl -n "$hook_namespace" rollout status "deployment/
 check "Fail: the API's pods can be replaced" kubectl -n nvcf delete pod --all --wait=false
 check '  and come back' rolled_out
 check 'Fail: scaling works' kubectl -n nvcf scale "deployment/$deployment" --replicas=3
+check '  and back' kubectl -n nvcf scale "deployment/$deployment" --replicas=2
 check 'Fail: another Deployment in the namespace' kubectl -n nvcf create deployment other --image=stand-in.invalid/x
 check 'Fail: a ConfigMap in the namespace' kubectl -n nvcf create configmap other --from-literal=a=b
 check 'Fail: a Secret' kubectl -n nvcf create secret generic other --from-literal=a=b

