@@ -222,8 +222,8 @@ bool reader_fields(struct reader *reader, const struct yaml_node *node, const ch
 bool reader_text(struct reader *reader, const struct yaml_node *node, const char *field,
                  struct str key, struct str *ret_text)
 {
-    if (node->kind == NODE_ALIAS)
-        return false; /* reported already */
+    if (node->kind == NODE_ALIAS || !yaml_tag_is_core(node))
+        return false; /* reader_check_tree has said so */
     if (node->kind != NODE_SCALAR) {
         reader_report(reader, FINDING_INVALID_POLICY, node, key, STR(""),
                       "%s is %s where a text belongs", field, reader_kind(node));
