@@ -9,6 +9,7 @@ static const char *const names[FINDING_COUNT] = {
     [FINDING_DUPLICATE_NAME] = "DuplicateName",
     [FINDING_INCOMPLETE_REGISTRY] = "IncompleteRegistry",
     [FINDING_INVALID_KEY] = "InvalidKey",
+    [FINDING_INVALID_VALUE] = "InvalidValue",
     [FINDING_UNMATCHABLE_HOSTNAME] = "UnmatchableHostname",
     [FINDING_DUPLICATE_VARIABLE] = "DuplicateVariable",
     [FINDING_REMOTE_CONFIG_OVERRIDE] = "RemoteConfigOverride",

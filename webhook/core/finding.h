@@ -17,6 +17,7 @@ enum finding_id { /* most serious first: the order in which a message lists them
                   FINDING_DUPLICATE_NAME,
                   FINDING_INCOMPLETE_REGISTRY,
                   FINDING_INVALID_KEY,
+                  FINDING_INVALID_VALUE, /* a tuning value that the API cannot convert */
                   FINDING_UNMATCHABLE_HOSTNAME,
                   FINDING_DUPLICATE_VARIABLE,
                   FINDING_REMOTE_CONFIG_OVERRIDE,

@@ -5,6 +5,7 @@
 #include "core/hostname.h"
 
 #include "core/builtin.h"
+#include "core/spring.h"
 #include "util/attr.h"
 
 static const struct str volces_regions[] = {
@@ -12,9 +13,14 @@ static const struct str volces_regions[] = {
     STR("cn-hongkong"), STR("ap-southeast-1"), STR("ap-southeast-3"),
 };
 
-/* us-east-1, us-gov-west-1, ap-southeast-2 …: words and dashes, a number at the end. */
+/* us-east-1, us-gov-west-1, ap-southeast-2 …: words and dashes, a number at the end; and
+ * the SDK's pseudo regions, aws-global and its kin. */
 static bool is_aws_region(struct str s)
 {
+    if (str_starts(s, STR("aws-")) && str_ends(s, STR("-global")))
+        return true;
+    if (str_eq(s, STR("aws-global")))
+        return true;
     size_t dashes = 0;
     size_t i = 0;
     while (i < s.n && (ascii_is_lower(s.p[i]) || s.p[i] == '-')) {
@@ -57,6 +63,8 @@ static bool is_volces(struct str host)
     if (!str_ends(host, end))
         return false;
     struct str label = str_first(host, host.n - end.n);
+    if (str_index(label, 0, '.') < label.n)
+        return false;
     for (size_t i = 0; i < NRW_COUNT(volces_regions); i++) {
         struct str region = volces_regions[i];
         if (label.n > region.n + 1 && str_ends(label, region) &&
@@ -70,6 +78,10 @@ struct str hostname_normalise(struct str host)
 {
     if (str_eq(host, STR("canary.nvcr.io")))
         return STR("nvcr.io");
+    if (str_eq(host, STR("helm.canary.ngc.nvidia.com")))
+        return STR("helm.ngc.nvidia.com");
+    if (str_eq(host, STR("api.canary.ngc.nvidia.com")))
+        return STR("api.ngc.nvidia.com");
     if (is_private_ecr(host))
         return STR("dkr.ecr.amazonaws.com");
     if (str_find(host, STR("azurecr.io")) < host.n)
@@ -126,7 +138,7 @@ static bool labels_are_good(struct str host)
         if (end == start || host.p[start] == '-' || host.p[end - 1] == '-')
             return false;
         if (end == host.n)
-            return !ascii_is_digit(host.p[start]);
+            return start == 0 || !ascii_is_digit(host.p[start]);
         start = end + 1;
         if (start == host.n)
             return false;
@@ -135,18 +147,16 @@ static bool labels_are_good(struct str host)
 
 static enum hostname_problem find_problem(struct str host)
 {
-    bool blank = true;
     bool capitals = false;
     bool underscore = false;
     bool odd = false;
     for (size_t i = 0; i < host.n; i++) {
         char c = host.p[i];
-        blank = blank && (unsigned char)c <= ' ';
         capitals = capitals || ascii_is_upper(c);
         underscore = underscore || c == '_';
         odd = odd || !(ascii_is_alnum(c) || c == '.' || c == '-' || c == '_');
     }
-    if (blank)
+    if (spring_blank(host))
         return HOSTNAME_BLANK;
     if (str_find(host, STR("://")) < host.n)
         return HOSTNAME_SCHEME;
@@ -171,6 +181,8 @@ static enum hostname_problem find_problem(struct str host)
         return HOSTNAME_TRAILING_DOT;
     if (!is_ipv4(host) && !labels_are_good(host))
         return HOSTNAME_LABEL;
+    if (str_starts(host, STR("http")))
+        return HOSTNAME_HTTP;
     return HOSTNAME_GOOD;
 }
 
@@ -236,6 +248,12 @@ struct str hostname_explain(struct arena *arena, struct str hostname,
             "\"%.*s\" has a character that cannot stand in a host name: it "
             "would never match",
             STR_ARG(hostname));
+    case HOSTNAME_HTTP:
+        return arena_printf(
+            arena,
+            "\"%.*s\" begins with \"http\", and the API takes an image that "
+            "does for a URL: it would never match",
+            STR_ARG(hostname));
     case HOSTNAME_LABEL:
         return arena_printf(
             arena,
@@ -298,6 +316,8 @@ struct str hostname_advise(struct arena *arena, struct str hostname,
     }
     case HOSTNAME_UNDERSCORE:
         return STR("give the registry a DNS name without an underscore");
+    case HOSTNAME_HTTP:
+        return STR("give the registry a DNS name that begins with something else");
     case HOSTNAME_LABEL:
         return STR("write a DNS name such as registry.corp.example, or an IPv4 address");
     case HOSTNAME_SCHEME:

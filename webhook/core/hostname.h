@@ -17,6 +17,7 @@ enum hostname_problem {
     HOSTNAME_TRAILING_DOT,
     HOSTNAME_UNDERSCORE, /* URI.getHost() gives null */
     HOSTNAME_CHARACTER,  /* anything else that cannot stand in a host */
+    HOSTNAME_HTTP,       /* begins with "http": the API takes such an image for a URL */
     HOSTNAME_LABEL,      /* empty label, or a dash at an end, or a last label with a digit
                             first */
     HOSTNAME_NORMALISED, /* becomes a built-in's host before the lookup */

@@ -111,15 +111,6 @@ static bool has_control(struct str text)
     return false;
 }
 
-static bool is_blank(struct str text)
-{
-    for (size_t i = 0; i < text.n; i++) {
-        if ((unsigned char)text.p[i] > ' ')
-            return false;
-    }
-    return true;
-}
-
 /* True when the text may be looked at further. */
 static bool check_characters(struct check *check, const struct policy_registry *registry,
                              const char *field, struct str text)
@@ -176,7 +167,7 @@ static void check_hostname(struct check *check, const struct policy_registry *re
 static void check_name(struct check *check, const struct policy_registry *registry)
 {
     struct str name = registry->name;
-    if (is_blank(name)) {
+    if (spring_blank(name)) {
         report(check, registry, FINDING_INCOMPLETE_REGISTRY,
                STR("the name is blank: binding fails and the API does not start"),
                STR("write a display name of your own"));
@@ -251,7 +242,7 @@ static void check_unique(struct check *check, const struct policy_registry *regi
                               ? spring_uniform(check->arena, registries[i].key)
                           : field == FIELD_NAME ? registries[i].name
                                                 : registries[i].hostname;
-        if (!is_blank(text))
+        if (!spring_blank(text))
             entries[n++] = (struct entry){text, i};
     }
     qsort(entries, n, sizeof(*entries), compare_entries);

@@ -24,19 +24,19 @@ enum spring_property {
     SPRING_NAME,
     SPRING_HOSTNAME,
     SPRING_TUNING,  /* a property that the API knows: call-timeout, oauth2.base-url … */
+    SPRING_OBJECT,  /* a property of the API that has properties itself, given a value */
     SPRING_UNKNOWN, /* a path below the key that the API does not know and ignores */
     SPRING_SCALAR,  /* no property at all: the key itself is given a value */
-    SPRING_TYPE,    /* not even a key: `…_CONTAINER` or `…_RECOGNIZED` itself */
 };
 
 /* How the name leads to the property; a smaller one wins over a larger one within one
- * source (SpringConfigurationPropertySource: the mappers' candidates first, then what
- * maps back). */
+ * source (docs/SPRING.md, R4). */
 enum spring_form {
-    SPRING_FORM_UPPER, /* PREFIX_…_ECRPUBLIC_HOSTNAME: upper case, dashes removed */
-    SPRING_FORM_LEGACY, /* PREFIX_…_ECR_PUBLIC_HOSTNAME: upper case, dashes to underscores
-                         */
-    SPRING_FORM_DOTTED, /* prefix.….ecr-public.hostname, spelled as Spring spells it */
+    SPRING_FORM_UPPER, /* PREFIX_…_ECRPUBLIC_HOSTNAME: capitals, dashes removed */
+    SPRING_FORM_UPPER_LEGACY, /* PREFIX_…_ECR_PUBLIC_HOSTNAME: dashes to underscores */
+    SPRING_FORM_LOWER,        /* the two in lower case */
+    SPRING_FORM_LOWER_LEGACY,
+    SPRING_FORM_DOTTED, /* prefix.….ecr-public.hostname, as Spring spells it */
     SPRING_FORM_MAPPED, /* any other spelling that maps to the property */
 };
 
@@ -52,7 +52,8 @@ struct spring_var {
     const struct builtin *builtin; /* NULL: a custom key */
     bool nested_registry; /* SPRING_UNKNOWN that ends in name or hostname: a key with an
                            * underscore was meant */
-    bool indexed;         /* the key is a number: Spring takes it for an index */
+    bool legacy_builtin;  /* the spelling of a built-in key with underscores for its
+                           * dashes:  fills that key in, and makes no key of its own */
 };
 
 /* Parses the name. False: it does not concern registries of this prefix, and nothing is
@@ -62,9 +63,20 @@ struct spring_var {
 bool spring_parse(struct arena *arena, struct str prefix, struct str name,
                   bool environment, struct spring_var *ret_var);
 
+/* The cheap question before: do the letters of the name begin with "<prefix>registries"?
+ */
+bool spring_concerns(struct str prefix, struct str name);
+
 /* `text` in any case, with or without dashes and underscores, is the same as `uniform`.
  */
 bool spring_same(struct str uniform, struct str text);
+
+/* Blank to Spring's validator: nothing but characters of Java's Character.isWhitespace.
+ */
+bool spring_blank(struct str text);
+
+/* Would Spring convert this value of a SPRING_TUNING property? (docs/SPRING.md, R5.1) */
+bool spring_converts(struct str property_text, struct str value);
 
 /* Lower case letters and digits of `text`, in the arena. */
 struct str spring_uniform(struct arena *arena, struct str text);

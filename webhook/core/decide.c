@@ -1,0 +1,267 @@
+/* The decision; see decide.h. Reads the sources, plans what the policy wants changed,
+ * judges what the API would recognise after that, and only then says yes or no. Pure. */
+#include "core/decide.h"
+
+#include "core/judge.h"
+#include "core/plan.h"
+
+const struct policy_target *decide_target(const struct policy *policy,
+                                          struct str name_space, const struct kv *labels,
+                                          size_t label_count)
+{
+    for (size_t i = 0; i < policy->target_count; i++) {
+        const struct policy_target *target = &policy->targets[i];
+        if (!str_eq(target->name_space, name_space))
+            continue;
+        size_t matched = 0;
+        for (size_t k = 0; k < target->selector_count; k++) {
+            for (size_t l = 0; l < label_count; l++) {
+                if (str_eq(target->selector[k].key, labels[l].key) &&
+                    str_eq(target->selector[k].value, labels[l].value)) {
+                    matched++;
+                    break;
+                }
+            }
+        }
+        if (matched == target->selector_count)
+            return target;
+    }
+    return NULL;
+}
+
+/* OpaqueSource and DuplicateVariable come from the reading; the policy says how grave. */
+static void take_over(struct arena *arena, const struct policy *policy,
+                      const struct findings *from, struct findings *to)
+{
+    for (size_t i = 0; i < findings_count(from); i++) {
+        const struct finding *finding = findings_at(from, i);
+        enum severity severity = SEVERITY_ERROR;
+        if (finding->id == FINDING_OPAQUE_SOURCE) {
+            if (policy->opaque == OPAQUE_ALLOW)
+                continue;
+            severity = policy->opaque == OPAQUE_DENY ? SEVERITY_ERROR : SEVERITY_WARNING;
+        }
+        struct finding *copy = findings_add(arena, to, finding->id, severity);
+        if (copy == NULL)
+            return;
+        *copy = *finding;
+        copy->severity = severity;
+    }
+}
+
+/* One more finding per registry that the remote configuration touches, as grave as the
+ * gravest of its others. */
+static void note_remote(struct judge *judge, const struct registries *registries)
+{
+    size_t before = findings_count(judge->findings);
+    for (size_t i = 0; i < registries->list.count; i++) {
+        const struct registry *registry = registries_at(registries, i);
+        if (registry->remote == NULL)
+            continue;
+        enum severity severity = SEVERITY_INFO;
+        for (size_t k = 0; k < before; k++) {
+            const struct finding *finding = findings_at(judge->findings, k);
+            if (finding->severity < severity && finding->id != FINDING_OPAQUE_SOURCE &&
+                str_eq(finding->key, registry->label) &&
+                str_eq(finding->source, registry->remote->source))
+                severity = finding->severity;
+        }
+        judge_report(
+            judge, FINDING_REMOTE_CONFIG_OVERRIDE, severity, registry, registry->remote,
+            arena_printf(judge->arena,
+                         "the remote configuration sets %.*s of %.*s; it outranks "
+                         "the environment and takes effect without a restart",
+                         STR_ARG(registry->remote->var.property_text),
+                         STR_ARG(registry->label)),
+            STR("take it out of the remote configuration and list the registry in "
+                "the policy"));
+    }
+}
+
+/* Enforcement, ratcheting, order. */
+static bool conclude(struct arena *arena, const struct policy *policy, bool unchanged,
+                     bool would_change, struct decision *decision)
+{
+    struct findings *findings = &decision->findings;
+    bool errors = findings_any(findings, SEVERITY_ERROR);
+    bool audit = policy->enforcement == POLICY_AUDIT;
+    decision->audited = audit && (errors || would_change);
+    decision->ratcheted = errors && unchanged && !audit;
+    decision->allowed = !errors || unchanged || audit;
+    for (size_t i = 0; i < findings_count(findings) && errors && decision->allowed; i++) {
+        struct finding *finding = findings_at(findings, i);
+        if (finding->severity == SEVERITY_ERROR)
+            finding->severity = SEVERITY_WARNING;
+    }
+    return findings_sort(arena, findings) && !arena->failed;
+}
+
+static void container_missing(struct arena *arena, const struct policy_target *target,
+                              struct findings *findings)
+{
+    struct finding *finding =
+        findings_add(arena, findings, FINDING_CONTAINER_NOT_FOUND, SEVERITY_ERROR);
+    if (finding == NULL)
+        return;
+    finding->source = STR("policy");
+    finding->path = STR("spec.template.spec.containers");
+    finding->message =
+        arena_printf(arena,
+                     "the policy's target has no container %.*s here, so what "
+                     "the API would recognise cannot be told",
+                     STR_ARG(target->container));
+    finding->advice =
+        STR("name the container in the policy's targets as the Deployment does");
+}
+
+/* What is about to be added is said, so that nobody wonders where it came from. */
+static void note_added(struct arena *arena, const struct policy *policy,
+                       struct str prefix, const struct workload *workload,
+                       const struct registries *found, enum severity severity,
+                       struct findings *findings)
+{
+    for (size_t i = 0; i < policy->registry_count; i++) {
+        const struct policy_registry *listed = &policy->registries[i];
+        bool there = false;
+        for (size_t k = 0; k < found->list.count && !there; k++) {
+            const struct registry *registry = registries_at(found, k);
+            there = registry->listed == listed && registry->found_name != NULL &&
+                    registry->found_hostname != NULL;
+        }
+        if (there)
+            continue;
+        struct finding *finding =
+            findings_add(arena, findings, FINDING_MISSING_REGISTRY, severity);
+        if (finding == NULL)
+            return;
+        finding->key = listed->key;
+        finding->source = STR("policy");
+        finding->path = arena_printf(arena, "spec.template.spec.containers[%zu].env",
+                                     workload->container.index);
+        finding->message =
+            arena_printf(arena,
+                         "%.*s (%.*s) is in the policy and not in the "
+                         "Deployment: %s%.*s_REGISTRIES_RECOGNIZED_CONTAINER_%"
+                         ".*s_NAME and …_HOSTNAME",
+                         STR_ARG(listed->key), STR_ARG(listed->hostname),
+                         severity == SEVERITY_INFO ? "adds " : "Audit does not add ",
+                         STR_ARG(prefix), STR_ARG(listed->key));
+    }
+}
+
+bool decide_deployment(struct arena *arena, const struct policy *policy,
+                       const struct policy_target *target,
+                       const struct workload *workload, enum decide_phase phase,
+                       struct decision *ret_decision)
+{
+    struct decision decision = {.patch = {.container = workload->container.index}};
+    if (!workload->container.found) {
+        container_missing(arena, target, &decision.findings);
+        if (!conclude(arena, policy, workload->unchanged, false, &decision))
+            return false;
+        *ret_decision = decision;
+        return true;
+    }
+    bool inject = policy->mode == POLICY_INJECT;
+    bool changing = inject && phase == DECIDE_MUTATE;
+    struct plan plan = {.actions = NULL};
+    if (changing)
+        plan_make(arena, policy, target->prefix, workload, &decision.findings, &plan);
+    if (arena->failed)
+        return false;
+    struct sources sources;
+    struct registries registries;
+    sources_read(arena, target->prefix, workload, plan.skip, &sources);
+    if (changing)
+        plan_declare(arena, target->prefix, &plan, workload, &sources);
+    registries_group(arena, policy, &sources, &registries);
+    if (arena->failed)
+        return false;
+    bool removed = false;
+    for (size_t i = 0;
+         changing && policy->unlisted == UNLISTED_REMOVE && i < registries.list.count;
+         i++) {
+        const struct registry *registry = registries_at(&registries, i);
+        if (registry->artifact != ARTIFACT_CONTAINER || registry->builtin != NULL ||
+            registry->listed != NULL || !registry->exists || registry->not_in_env != NULL)
+            continue;
+        removed = true;
+        plan_remove_registry(&plan, &sources, registry);
+        const struct judge reporter = {.arena = arena, .findings = &decision.findings};
+        judge_report(
+            &reporter, FINDING_UNLISTED_REGISTRY, SEVERITY_WARNING, registry,
+            registry->first,
+            arena_printf(arena, "the registry %.*s is not in the policy and is taken out",
+                         STR_ARG(registry->label)),
+            arena_printf(arena, "list %.*s in the policy to keep it",
+                         STR_ARG(registry->label)));
+    }
+    if (removed) {
+        sources_read(arena, target->prefix, workload, plan.skip, &sources);
+        plan_declare(arena, target->prefix, &plan, workload, &sources);
+        registries_group(arena, policy, &sources, &registries);
+    }
+    if (arena->failed)
+        return false;
+    struct judge judge = {
+        .arena = arena,
+        .policy = policy,
+        .prefix = target->prefix,
+        .inject = inject,
+        .can_set = changing,
+        .whole = true,
+        .findings = &decision.findings,
+    };
+    take_over(arena, policy, &sources.findings, &decision.findings);
+    judge_registries(&judge, &registries, &sources);
+    note_remote(&judge, &registries);
+    if (changing)
+        note_added(arena, policy, target->prefix, workload, &registries,
+                   policy->enforcement == POLICY_AUDIT ? SEVERITY_WARNING : SEVERITY_INFO,
+                   &decision.findings);
+    if (!conclude(arena, policy, workload->unchanged, plan.changes_env, &decision))
+        return false;
+    if (changing && decision.allowed && !decision.ratcheted &&
+        policy->enforcement == POLICY_ENFORCE)
+        plan_patch(arena, policy, workload, &plan, &decision.patch);
+    if (arena->failed)
+        return false;
+    *ret_decision = decision;
+    return true;
+}
+
+bool decide_config_map(struct arena *arena, const struct policy *policy,
+                       struct str prefix, const struct config_map *config_map,
+                       const struct remote_config *remote, bool unchanged,
+                       struct decision *ret_decision)
+{
+    struct decision decision = {.patch = {.container = 0}};
+    struct sources sources;
+    struct registries registries;
+    if (config_map != NULL)
+        sources_read_config_map(arena, prefix, config_map, &sources);
+    else
+        sources_read_remote(arena, prefix, remote, &sources);
+    /* The Deployment will carry the policy's registries whatever the mode is: what this
+     * ConfigMap declares must get on with them. */
+    bool concerned = sources.declared.count > 0;
+    if (concerned)
+        plan_declare_all(arena, policy, prefix, &sources);
+    registries_group(arena, policy, &sources, &registries);
+    if (arena->failed)
+        return false;
+    struct judge judge = {
+        .arena = arena,
+        .policy = policy,
+        .prefix = prefix,
+        .inject = policy->mode == POLICY_INJECT,
+        .findings = &decision.findings,
+    };
+    take_over(arena, policy, &sources.findings, &decision.findings);
+    judge_registries(&judge, &registries, &sources);
+    note_remote(&judge, &registries);
+    if (!conclude(arena, policy, unchanged, false, &decision))
+        return false;
+    *ret_decision = decision;
+    return true;
+}

@@ -1,0 +1,53 @@
+/* The decision: a policy and what is judged in, a verdict with findings and a patch out.
+ * Pure: no I/O, no clock, no globals; the same input gives the same output, byte for
+ * byte. */
+#ifndef NRW_CORE_DECIDE_H
+#define NRW_CORE_DECIDE_H
+
+#include "core/finding.h"
+#include "core/patch.h"
+#include "core/policy.h"
+#include "core/workload.h"
+
+enum decide_phase {
+    DECIDE_MUTATE,   /* may change: what is missing is added */
+    DECIDE_VALIDATE, /* judges the final object: what is missing is denied */
+};
+
+struct decision {
+    bool allowed;
+    bool audited;   /* enforcement is Audit, and it would have been denied or changed */
+    bool ratcheted; /* errors became warnings because nothing judged was changed */
+    struct findings findings; /* sorted, most serious first */
+    struct patch patch;       /* empty unless allowed */
+};
+
+/* The target that selects an object with these labels in this namespace, or NULL. */
+const struct policy_target *decide_target(const struct policy *policy,
+                                          struct str name_space, const struct kv *labels,
+                                          size_t label_count);
+
+/* A Deployment. All texts of the decision are in the arena, literals, or borrowed from
+ * policy and workload. False: the arena refused, and there is no verdict. */
+bool decide_deployment(struct arena *arena, const struct policy *policy,
+                       const struct policy_target *target,
+                       const struct workload *workload, enum decide_phase phase,
+                       struct decision *ret_decision);
+
+/* A ConfigMap on its own, as the environment (`config_map`) or as the remote
+ * configuration
+ * (`remote`) of a target with this prefix; the other one is NULL. `unchanged`: an UPDATE
+ * that leaves the data as it was. */
+bool decide_config_map(struct arena *arena, const struct policy *policy,
+                       struct str prefix, const struct config_map *config_map,
+                       const struct remote_config *remote, bool unchanged,
+                       struct decision *ret_decision);
+
+/* The message of a denial: every finding, most serious first. At most `maximum` bytes. */
+struct str decide_message(struct arena *arena, const struct decision *decision,
+                          size_t maximum);
+
+/* A finding as a warning: one line of at most 256 bytes, no control characters. */
+struct str decide_warning(struct arena *arena, const struct finding *finding);
+
+#endif

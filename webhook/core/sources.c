@@ -1,0 +1,444 @@
+/* What a workload declares; see sources.h. Order of reading: env, then envFrom from the
+ * last to the first (so that the first one to bring a name wins, as in the kubelet),
+ * command and args, remote configuration. Pure. */
+#include "core/sources.h"
+
+#include "util/attr.h"
+#include "util/strmap.h"
+#include "util/utf8.h"
+
+struct reader {
+    struct arena *arena;
+    struct str prefix;
+    const struct workload *workload; /* NULL: a ConfigMap alone */
+    struct sources *out;
+    struct strmap names; /* variables that are set already, by a stronger source */
+};
+
+/* Where a value was found. */
+struct place {
+    enum layer layer;
+    struct str source;
+    struct str path;
+    size_t env_index;
+};
+
+static struct finding *report(struct reader *reader, enum finding_id id,
+                              const struct place *place, struct str key,
+                              struct str message, const char *advice)
+{
+    struct finding *finding =
+        findings_add(reader->arena, &reader->out->findings, id, SEVERITY_WARNING);
+    if (finding == NULL)
+        return NULL;
+    finding->key = key;
+    finding->source = place->source;
+    finding->path = place->path;
+    finding->message = message;
+    finding->advice = str_of(advice);
+    return finding;
+}
+
+static void opaque(struct reader *reader, const struct place *place, struct str key,
+                   struct str message, const char *advice)
+{
+    report(reader, FINDING_OPAQUE_SOURCE, place, key, message, advice);
+}
+
+static const struct str config_names[] = {
+    STR("springapplicationjson"),
+    STR("springconfigimport"),
+    STR("springconfiglocation"),
+    STR("springconfigadditionallocation"),
+};
+
+static bool loads_configuration(struct str name)
+{
+    for (size_t i = 0; i < NRW_COUNT(config_names); i++) {
+        if (spring_same(config_names[i], name))
+            return true;
+    }
+    return false;
+}
+
+static bool is_java_options(struct str name)
+{
+    return str_eq(name, STR("JAVA_TOOL_OPTIONS")) ||
+           str_eq(name, STR("JDK_JAVA_OPTIONS")) || str_eq(name, STR("_JAVA_OPTIONS"));
+}
+
+static bool matters(struct str prefix, struct str name)
+{
+    return spring_concerns(prefix, name) || loads_configuration(name) ||
+           is_java_options(name);
+}
+
+/* Kubernetes turns `$$` of a literal into `$`, and expands `$(NAME)`; Spring then
+ * resolves
+ * `${…}`. False: what the API will see cannot be told from here. */
+static bool expand(struct arena *arena, struct str value, bool by_kubernetes,
+                   struct str *ret_value)
+{
+    size_t dollar = str_index(value, 0, '$');
+    if (dollar == value.n) {
+        *ret_value = value;
+        return true;
+    }
+    char *out = arena_alloc(arena, value.n + 1, 1);
+    if (out == NULL)
+        return false;
+    size_t n = 0;
+    for (size_t i = 0; i < value.n; i++) {
+        if (by_kubernetes && value.p[i] == '$' && i + 1 < value.n) {
+            if (value.p[i + 1] == '(')
+                return false;
+            if (value.p[i + 1] == '$')
+                i++;
+        }
+        out[n++] = value.p[i];
+    }
+    *ret_value = str_from(out, n);
+    return str_find(*ret_value, STR("${")) == ret_value->n;
+}
+
+static void declare(struct reader *reader, const struct place *place, struct str variable,
+                    const struct spring_var *var, struct str value, bool readable)
+{
+    struct declaration *declaration =
+        arena_list_add(reader->arena, &reader->out->declared, sizeof(*declaration));
+    if (declaration == NULL)
+        return;
+    *declaration = (struct declaration){
+        .var = *var,
+        .variable = variable,
+        .value = value,
+        .readable = readable,
+        .layer = place->layer,
+        .source = place->source,
+        .path = place->path,
+        .env_index = place->env_index,
+    };
+}
+
+/* A property by name: from a variable, an argument, -D or the remote configuration. */
+static bool read_property(struct reader *reader, const struct place *place,
+                          struct str name, struct str value, bool readable,
+                          bool environment, bool by_kubernetes, struct str reference)
+{
+    struct spring_var var;
+    if (!spring_parse(reader->arena, reader->prefix, name, environment, &var))
+        return false;
+    struct str expanded = value;
+    if (readable)
+        readable = expand(reader->arena, value, by_kubernetes, &expanded);
+    if (!readable && (var.property == SPRING_NAME || var.property == SPRING_HOSTNAME)) {
+        struct str what = reference.n > 0 ? reference : STR("a placeholder");
+        opaque(reader, place, var.key,
+               arena_printf(reader->arena,
+                            "%.*s takes its value from %.*s, which cannot be read here",
+                            STR_ARG(name), STR_ARG(what)),
+               "write the value itself");
+    }
+    declare(reader, place, name, &var, expanded, readable);
+    return true;
+}
+
+/* One option or argument: -Dname=value, --name=value, @file. */
+static void read_option(struct reader *reader, const struct place *place,
+                        struct str option, bool is_argument)
+{
+    bool dashes = is_argument && str_starts(option, STR("--"));
+    bool define = str_starts(option, STR("-D"));
+    if (!dashes && !define) {
+        bool file = option.n > 1 && option.p[0] == '@';
+        bool options_file = str_starts(option, STR("-XX:VMOptionsFile=")) ||
+                            str_starts(option, STR("-XX:Flags="));
+        bool reference = is_argument && str_starts(option, STR("$("));
+        bool hidden = str_find(option, STR("registries")) < option.n;
+        if (file || options_file || reference || hidden)
+            opaque(reader, place, STR(""),
+                   arena_printf(reader->arena,
+                                "\"%.*s\" can set properties that cannot be read here",
+                                STR_ARG(utf8_cut(option, 120))),
+                   "pass what the API needs as environment variables");
+        return;
+    }
+    size_t equals = str_index(option, 2, '=');
+    struct str name = str_from(option.p + 2, equals - 2);
+    struct str value = str_skip(option, equals + 1);
+    struct place deeper = *place;
+    deeper.layer = dashes ? LAYER_ARGS : LAYER_SYSTEM;
+    bool unclear = str_find(name, STR("$(")) < name.n;
+    if (loads_configuration(name) || unclear) {
+        opaque(reader, place, STR(""),
+               arena_printf(reader->arena,
+                            "\"%.*s\" brings in configuration that cannot be read here",
+                            STR_ARG(utf8_cut(option, 120))),
+               "pass what the API needs as environment variables");
+        return;
+    }
+    if (read_property(reader, &deeper, name, value, true, false, is_argument, STR("")))
+        opaque(
+            reader, place, STR(""),
+            arena_printf(reader->arena,
+                         "\"%.*s\" sets a registry past the environment variables that "
+                         "the policy manages",
+                         STR_ARG(utf8_cut(option, 120))),
+            "take it out and list the registry in the policy");
+}
+
+/* Splits as the JVM does: at white space, quotes keep it together. Quotes are not removed
+ * from the middle of an option; the values that matter here have none. */
+static void read_java_options(struct reader *reader, const struct place *place,
+                              struct str value)
+{
+    size_t i = 0;
+    while (i < value.n) {
+        while (i < value.n && (unsigned char)value.p[i] <= ' ')
+            i++;
+        char *out = arena_alloc(reader->arena, value.n - i + 1, 1);
+        if (out == NULL)
+            return;
+        size_t n = 0;
+        char quote = '\0';
+        for (; i < value.n && (quote != '\0' || (unsigned char)value.p[i] > ' '); i++) {
+            char c = value.p[i];
+            if (quote == '\0' && (c == '"' || c == '\''))
+                quote = c;
+            else if (c == quote)
+                quote = '\0';
+            else
+                out[n++] = c;
+        }
+        if (n > 0)
+            read_option(reader, place, str_from(out, n), false);
+    }
+}
+
+/* A variable with its value, whatever brought it. `reference`: where an unreadable value
+ * comes from. */
+static void read_variable(struct reader *reader, const struct place *place,
+                          struct str name, struct str value, bool readable,
+                          bool by_kubernetes, struct str reference)
+{
+    if (read_property(reader, place, name, value, readable, true, by_kubernetes,
+                      reference))
+        return;
+    bool java = is_java_options(name);
+    if (!java && !loads_configuration(name))
+        return;
+    struct str expanded;
+    if (java && readable && expand(reader->arena, value, by_kubernetes, &expanded)) {
+        read_java_options(reader, place, expanded);
+        return;
+    }
+    if (readable && value.n == 0)
+        return;
+    opaque(reader, place, STR(""),
+           arena_printf(reader->arena,
+                        "%.*s brings in configuration that cannot be read here: it can "
+                        "recognise, change or take over registries",
+                        STR_ARG(name)),
+           "pass what the API needs as environment variables of its own");
+}
+
+static const struct config_map *find_config_map(const struct reader *reader,
+                                                struct str name)
+{
+    const struct workload *workload = reader->workload;
+    for (size_t i = 0; i < workload->config_map_count; i++) {
+        if (str_eq(workload->config_maps[i].name, name) &&
+            str_eq(workload->config_maps[i].name_space, workload->name_space))
+            return &workload->config_maps[i];
+    }
+    return NULL;
+}
+
+static bool find_value(const struct config_map *map, struct str key,
+                       struct str *ret_value)
+{
+    for (size_t i = 0; i < map->data_count; i++) {
+        if (str_eq(map->data[i].key, key)) {
+            *ret_value = map->data[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void read_env(struct reader *reader, const bool *skip)
+{
+    const struct container_spec *container = &reader->workload->container;
+    for (size_t i = 0; i < container->env_count; i++) {
+        if (skip != NULL && skip[i])
+            continue;
+        const struct env_var *var = &container->env[i];
+        struct place place = {LAYER_ENV, STR("env"), STR(""), i};
+        bool fresh;
+        if (strmap_put(reader->arena, &reader->names, var->name, i, &fresh) == NULL)
+            return;
+        bool relevant = matters(reader->prefix, var->name);
+        if (!fresh || relevant)
+            place.path =
+                arena_printf(reader->arena, "spec.template.spec.containers[%zu].env[%zu]",
+                             container->index, i);
+        if (!fresh)
+            report(
+                reader, FINDING_DUPLICATE_VARIABLE, &place, var->name,
+                arena_printf(reader->arena,
+                             "the variable %.*s stands twice in env: the last one wins "
+                             "today, server-side apply refuses it, and a later apply may "
+                             "drop both",
+                             STR_ARG(var->name)),
+                "keep one of the two");
+        if (!relevant)
+            continue;
+        struct str value = var->value;
+        bool readable = !var->has_value_from;
+        bool literal = readable;
+        if (!readable && !str_is_null(var->cm_name)) {
+            const struct config_map *map = find_config_map(reader, var->cm_name);
+            readable = map != NULL && find_value(map, var->cm_key, &value);
+        }
+        read_variable(reader, &place, var->name, value, readable, literal,
+                      var->from_what);
+    }
+}
+
+static void read_map(struct reader *reader, struct str prefix,
+                     const struct config_map *map)
+{
+    struct place place = {LAYER_ENV, STR(""), STR(""), NOT_IN_ENV};
+    for (size_t i = 0; i < map->data_count; i++) {
+        struct str name = map->data[i].key;
+        if (prefix.n > 0)
+            name =
+                arena_printf(reader->arena, "%.*s%.*s", STR_ARG(prefix), STR_ARG(name));
+        if (!matters(reader->prefix, name))
+            continue;
+        bool fresh;
+        if (strmap_put(reader->arena, &reader->names, name, i, &fresh) == NULL)
+            return;
+        if (!fresh)
+            continue; /* a stronger source has set it */
+        if (place.source.n == 0)
+            place.source =
+                arena_printf(reader->arena, "configmap/%.*s", STR_ARG(map->name));
+        place.path = arena_printf(reader->arena, "data.%.*s", STR_ARG(map->data[i].key));
+        read_variable(reader, &place, name, map->data[i].value, true, false, STR(""));
+    }
+}
+
+static void read_env_from(struct reader *reader)
+{
+    const struct container_spec *container = &reader->workload->container;
+    for (size_t i = container->env_from_count; i-- > 0;) {
+        const struct env_from *from = &container->env_from[i];
+        const struct config_map *map =
+            str_is_null(from->cm_name) ? NULL : find_config_map(reader, from->cm_name);
+        if (map != NULL) {
+            read_map(reader, from->prefix, map);
+            continue;
+        }
+        struct place place = {LAYER_ENV, STR("env"), STR(""), NOT_IN_ENV};
+        place.path =
+            arena_printf(reader->arena, "spec.template.spec.containers[%zu].envFrom[%zu]",
+                         container->index, i);
+        if (!str_is_null(from->secret_name)) {
+            opaque(
+                reader, &place, STR(""),
+                arena_printf(reader->arena,
+                             "envFrom takes variables from the Secret %.*s, which cannot "
+                             "be read here: any of them can set a registry",
+                             STR_ARG(from->secret_name)),
+                "keep registries in the policy, and name the Secret's keys one by one");
+        } else if (!str_is_null(from->cm_name)) {
+            place.source =
+                arena_printf(reader->arena, "configmap/%.*s", STR_ARG(from->cm_name));
+            opaque(
+                reader, &place, STR(""),
+                arena_printf(reader->arena,
+                             "envFrom takes variables from the ConfigMap %.*s, which is "
+                             "not known here",
+                             STR_ARG(from->cm_name)),
+                "give the ConfigMap as well, or look whether it exists");
+        }
+    }
+}
+
+static void read_words(struct reader *reader, const char *field, const struct str *words,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct str word = words[i];
+        if (word.n < 2 || (word.p[0] != '-' && word.p[0] != '@' && word.p[0] != '$' &&
+                           str_find(word, STR("registries")) == word.n))
+            continue;
+        struct place place = {LAYER_ARGS, STR("args"), STR(""), NOT_IN_ENV};
+        place.path =
+            arena_printf(reader->arena, "spec.template.spec.containers[%zu].%s[%zu]",
+                         reader->workload->container.index, field, i);
+        read_option(reader, &place, word, true);
+    }
+}
+
+static void read_remote(struct reader *reader, const struct remote_config *remote)
+{
+    struct place place = {LAYER_REMOTE, STR(""), STR(""), NOT_IN_ENV};
+    place.source =
+        arena_printf(reader->arena, "remoteConfig/%.*s", STR_ARG(remote->name));
+    if (!remote->known) {
+        opaque(
+            reader, &place, STR(""),
+            arena_printf(reader->arena,
+                         "the remote configuration comes from the ConfigMap %.*s, which "
+                         "is not known here; what it says about registries outranks the "
+                         "environment",
+                         STR_ARG(remote->name)),
+            "give the ConfigMap as well, or look whether it exists");
+        return;
+    }
+    if (remote->problem.n > 0)
+        opaque(reader, &place, STR(""),
+               arena_printf(reader->arena,
+                            "the remote configuration cannot be read: %.*s",
+                            STR_ARG(remote->problem)),
+               "correct the YAML");
+    for (size_t i = 0; i < remote->prop_count; i++) {
+        const struct remote_prop *prop = &remote->props[i];
+        place.path = prop->name;
+        read_property(reader, &place, prop->name, prop->value, !prop->unreadable, false,
+                      false, STR(""));
+    }
+}
+
+void sources_read(struct arena *arena, struct str prefix, const struct workload *workload,
+                  const bool *skip_env, struct sources *ret_sources)
+{
+    *ret_sources = (struct sources){.declared = {.items = NULL}};
+    struct reader reader = {arena, prefix, workload, ret_sources, {.slots = NULL}};
+    const struct container_spec *container = &workload->container;
+    read_env(&reader, skip_env);
+    read_env_from(&reader);
+    read_words(&reader, "command", container->command, container->command_count);
+    read_words(&reader, "args", container->args, container->args_count);
+    if (workload->has_remote)
+        read_remote(&reader, &workload->remote);
+}
+
+void sources_read_config_map(struct arena *arena, struct str prefix,
+                             const struct config_map *config_map,
+                             struct sources *ret_sources)
+{
+    *ret_sources = (struct sources){.declared = {.items = NULL}};
+    struct reader reader = {arena, prefix, NULL, ret_sources, {.slots = NULL}};
+    read_map(&reader, STR(""), config_map);
+}
+
+void sources_read_remote(struct arena *arena, struct str prefix,
+                         const struct remote_config *remote, struct sources *ret_sources)
+{
+    *ret_sources = (struct sources){.declared = {.items = NULL}};
+    struct reader reader = {arena, prefix, NULL, ret_sources, {.slots = NULL}};
+    read_remote(&reader, remote);
+}

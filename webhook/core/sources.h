@@ -1,0 +1,57 @@
+/* What a workload declares: every variable and property, of every source that can be
+ * read, that says something about recognised registries; and the ways in that cannot be
+ * read. env, envFrom (with prefixes, later ones win, env wins over all), container
+ * command and args, -D options in JAVA_TOOL_OPTIONS and its kin, the remote
+ * configuration. Pure. */
+#ifndef NRW_CORE_SOURCES_H
+#define NRW_CORE_SOURCES_H
+
+#include "core/finding.h"
+#include "core/policy.h"
+#include "core/spring.h"
+#include "core/workload.h"
+
+/* Who wins in Spring, lowest first: the environment, -D, --args, and above them all the
+ * bootstrap sources, which are the remote configuration (nvcf-facts.md, part 1). */
+enum layer { LAYER_ENV, LAYER_SYSTEM, LAYER_ARGS, LAYER_REMOTE };
+
+#define NOT_IN_ENV ((size_t)-1)
+
+struct declaration {
+    struct spring_var var;
+    struct str variable; /* the whole name */
+    struct str value;
+    bool readable; /* false: a reference or a placeholder; `value` is not it */
+    enum layer layer;
+    struct str source; /* env, configmap/<name>, remoteConfig/<name>, args */
+    struct str path;   /* where in the object */
+    size_t env_index;  /* in the container's env, or NOT_IN_ENV */
+    bool injected;     /* not there yet: what the policy is about to add */
+};
+
+struct sources {
+    struct arena_list declared; /* of struct declaration, env in its order first */
+    struct findings findings; /* OpaqueSource and DuplicateVariable, severity to be set */
+};
+
+static inline const struct declaration *sources_at(const struct sources *sources,
+                                                   size_t i)
+{
+    return (const struct declaration *)sources->declared.items + i;
+}
+
+/* Reads everything. `skip_env` (may be NULL) marks entries of env that are going to be
+ * taken out and count no more. Check arena->failed afterwards. */
+void sources_read(struct arena *arena, struct str prefix, const struct workload *workload,
+                  const bool *skip_env, struct sources *ret_sources);
+
+/* One ConfigMap alone, as an envFrom without prefix would bring it. */
+void sources_read_config_map(struct arena *arena, struct str prefix,
+                             const struct config_map *config_map,
+                             struct sources *ret_sources);
+
+/* A remote configuration alone. */
+void sources_read_remote(struct arena *arena, struct str prefix,
+                         const struct remote_config *remote, struct sources *ret_sources);
+
+#endif
