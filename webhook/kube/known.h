@@ -1,0 +1,36 @@
+/* What a watch has told so far: name → uid/resourceVersion. With it a new list tells only
+ * what changed, and also what is gone. Pure but for the callback; not shared between
+ * threads. */
+#ifndef NRW_KUBE_KNOWN_H
+#define NRW_KUBE_KNOWN_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+enum known_change { KNOWN_NEW, KNOWN_CHANGED, KNOWN_GONE };
+/* False: it could not be taken. */
+typedef bool known_tell(void *context, enum known_change change, const json_t *object);
+
+struct known {
+    json_t *told; /* "namespace/name" → "uid/resourceVersion"; null: to be told again */
+    json_t *seen; /* the keys of the list under way, or NULL */
+    known_tell *tell;
+    void *context;
+};
+
+bool known_init(struct known *known, known_tell *tell, void *context);
+void known_done(struct known *known);
+
+/* False from all of these: no memory, or `tell` said so. Then known_doubt and begin a new
+ * list; nothing is lost by that. */
+bool known_take(struct known *known, const json_t *object); /* it exists like this */
+bool known_delete(struct known *known, const json_t *object);
+/* A list: begin, take every object, end (tells what is gone), or give up. */
+bool known_list_begin(struct known *known);
+bool known_list_end(struct known *known);
+void known_list_give_up(struct known *known);
+
+/* Everything that is known is told again when it is seen next. Needs no memory. */
+void known_doubt(struct known *known);
+
+#endif
