@@ -27,7 +27,7 @@ libraries='microhttpd\.h:net main cli app
 openssl/ssl\.h:net app cli
 openssl/.*:net certs app cli util admit kube
 curl/curl\.h:kube app cli
-yaml\.h:policy app cli
+yaml\.h:policy kube app cli
 jansson\.h:policy admit kube certs app cli observe'
 
 room_of() { # FILE -> room
