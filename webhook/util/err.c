@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-bool err_set(struct err *err, enum err_code code, const char *fmt, ...)
+bool(err_set)(struct err *err, enum err_code code, const char *fmt, ...)
 {
     if (err == NULL)
         return false;
@@ -19,7 +19,7 @@ bool err_set(struct err *err, enum err_code code, const char *fmt, ...)
     return false;
 }
 
-bool err_wrap(struct err *err, const char *fmt, ...)
+bool(err_wrap)(struct err *err, const char *fmt, ...)
 {
     if (err == NULL)
         return false;
@@ -42,7 +42,7 @@ bool err_wrap(struct err *err, const char *fmt, ...)
     return false;
 }
 
-bool err_errno(struct err *err, int errno_value, const char *fmt, ...)
+bool(err_errno)(struct err *err, int errno_value, const char *fmt, ...)
 {
     if (err == NULL)
         return false;
@@ -63,7 +63,7 @@ bool err_errno(struct err *err, int errno_value, const char *fmt, ...)
     return false;
 }
 
-bool err_nomem(struct err *err)
+bool(err_nomem)(struct err *err)
 {
     return err_set(err, ERR_NOMEM, "out of memory");
 }

@@ -50,4 +50,12 @@ void err_clear(struct err *err);
 /* A word for a code, for logs: "no-memory", "io", … never NULL. */
 const char *err_code_name(enum err_code code);
 
+#ifdef __clang_analyzer__
+/* The analyzer does not look into err.c: it is told here that these return false. */
+#define err_set(...)   ((err_set)(__VA_ARGS__), false)
+#define err_wrap(...)  ((err_wrap)(__VA_ARGS__), false)
+#define err_errno(...) ((err_errno)(__VA_ARGS__), false)
+#define err_nomem(...) ((err_nomem)(__VA_ARGS__), false)
+#endif
+
 #endif
