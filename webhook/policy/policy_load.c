@@ -394,20 +394,42 @@ static bool load(struct policy_doc *doc, struct str text, struct yaml_offset off
     return true;
 }
 
+static struct policy_doc *doc_new(struct err *err)
+{
+    struct policy_doc *doc = mem_calloc(1, sizeof(*doc));
+    if (doc == NULL)
+        err_nomem(err);
+    else
+        arena_init(&doc->arena, DOC_LIMIT);
+    return doc;
+}
+
 struct policy_doc *policy_doc_new_at(struct str text, struct yaml_offset offset,
                                      struct err *err)
 {
-    struct policy_doc *doc = mem_calloc(1, sizeof(*doc));
-    if (doc == NULL) {
-        err_nomem(err);
+    struct policy_doc *doc = doc_new(err);
+    if (doc == NULL || load(doc, text, offset, err))
+        return doc;
+    policy_doc_free(doc);
+    return NULL;
+}
+
+struct policy_doc *policy_doc_new_refused(unsigned line, unsigned column,
+                                          const char *message, const char *advice,
+                                          struct err *err)
+{
+    struct policy_doc *doc = doc_new(err);
+    if (doc == NULL)
         return NULL;
-    }
-    arena_init(&doc->arena, DOC_LIMIT);
-    if (!load(doc, text, offset, err)) {
-        policy_doc_free(doc);
-        return NULL;
-    }
-    return doc;
+    struct reader reader = {&doc->arena, &doc->findings, false};
+    reader_report_at(&reader, FINDING_INVALID_POLICY, line, column, STR(""),
+                     str_of(advice), arena_str(&doc->arena, str_of(message)));
+    finish_findings(doc);
+    if (!doc->arena.failed)
+        return doc;
+    policy_doc_free(doc);
+    err_nomem(err);
+    return NULL;
 }
 
 struct policy_doc *policy_doc_new(struct str text, struct err *err)

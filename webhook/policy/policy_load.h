@@ -29,6 +29,12 @@ struct policy_doc *policy_doc_new(struct str text, struct err *err) NRW_MUST_CHE
 struct policy_doc *policy_doc_new_at(struct str text, struct yaml_offset offset,
                                      struct err *err) NRW_MUST_CHECK;
 
+/* A document with one finding, InvalidPolicy, for who finds something wrong before the
+ * text is looked at. Line 0: about the whole. The texts are copied. */
+struct policy_doc *policy_doc_new_refused(unsigned line, unsigned column,
+                                          const char *message, const char *advice,
+                                          struct err *err) NRW_MUST_CHECK;
+
 void policy_doc_free(struct policy_doc *doc); /* NULL is allowed */
 void policy_doc_cleanup(struct policy_doc **doc);
 #define NRW_AUTO_POLICY_DOC NRW_CLEANUP(policy_doc_cleanup)

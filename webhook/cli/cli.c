@@ -1,0 +1,311 @@
+/* What the verbs share; see cli.h. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "policy/suggest.h"
+#include "util/file.h"
+
+/* Ids above any character, so that a short option and an id are never mixed up. */
+#define ID_BASE   0x1000
+#define OPT_HELP  (ID_BASE - 1)
+#define HELP_WIDE 26
+
+/* --- complaints -----------------------------------------------------------------------
+ */
+
+static void clean(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+    }
+}
+
+int cli_trouble(const struct cli_command *command, const char *fmt, ...)
+{
+    char text[2048];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    clean(text);
+    fprintf(stderr, CLI_PROGRAM "%s%s: %s\n", command != NULL ? " " : "",
+            command != NULL ? command->name : "", text);
+    return CLI_TROUBLE;
+}
+
+/* --- options --------------------------------------------------------------------------
+ */
+
+struct tables {
+    struct option longs[CLI_MAX_OPTIONS + 2];
+    char shorts[2 * CLI_MAX_OPTIONS + 8];
+};
+
+static void make_tables(const struct cli_command *command, struct tables *tables)
+{
+    size_t n =
+        command->option_count < CLI_MAX_OPTIONS ? command->option_count : CLI_MAX_OPTIONS;
+    size_t s = 0;
+    *tables = (struct tables){0};
+    tables->shorts[s++] = ':'; /* a missing value is ':' and not '?' */
+    tables->shorts[s++] = 'h';
+    for (size_t i = 0; i < n; i++) {
+        const struct cli_option *option = &command->options[i];
+        tables->longs[i] = (struct option){
+            .name = option->name,
+            .has_arg = option->value != NULL ? required_argument : no_argument,
+            .val = ID_BASE + (int)i};
+        if (option->letter == '\0')
+            continue;
+        tables->shorts[s++] = option->letter;
+        if (option->value != NULL)
+            tables->shorts[s++] = ':';
+    }
+    tables->longs[n] = (struct option){.name = "help", .val = OPT_HELP};
+}
+
+/* By what getopt returns: an id of ours, or a letter. */
+static const struct cli_option *find_option(const struct cli_command *command, int got)
+{
+    for (size_t i = 0; i < command->option_count; i++) {
+        const struct cli_option *option = &command->options[i];
+        if (got == ID_BASE + (int)i || (got != 0 && got == option->letter))
+            return option;
+    }
+    return NULL;
+}
+
+static int wrong_long(const struct cli_command *command, const char *argument)
+{
+    const char *names[CLI_MAX_OPTIONS + 1];
+    size_t n = 0;
+    for (; n < command->option_count && n < CLI_MAX_OPTIONS; n++)
+        names[n] = command->options[n].name;
+    names[n++] = "help";
+    struct str name = str_skip(str_of(argument), 2);
+    name = str_first(name, str_index(name, 0, '='));
+    const char *near = suggest(name, names, n);
+    if (near != NULL)
+        cli_trouble(command, "unknown option --%.*s; did you mean --%s?", STR_ARG(name),
+                    near);
+    else
+        cli_trouble(command,
+                    "unknown option --%.*s; " CLI_PROGRAM
+                    " %s --help lists what there is",
+                    STR_ARG(name), command->name);
+    return CLI_BAD;
+}
+
+static int wrong(const struct cli *cli, int got)
+{
+    const struct cli_command *command = cli->command;
+    const struct cli_option *option = find_option(command, optopt);
+    if (got == ':' && option != NULL) {
+        cli_trouble(command, "option --%s needs a value: --%s %s", option->name,
+                    option->name, option->value);
+        return CLI_BAD;
+    }
+    if (optopt == OPT_HELP || option != NULL) { /* a long one with "=value" */
+        cli_trouble(command, "option --%s takes no value",
+                    option != NULL ? option->name : "help");
+        return CLI_BAD;
+    }
+    if (optopt != 0) {
+        cli_trouble(command,
+                    "unknown option -%c; " CLI_PROGRAM " %s --help lists what there is",
+                    optopt, command->name);
+        return CLI_BAD;
+    }
+    return wrong_long(command, optind > 0 ? cli->argv[optind - 1] : "--");
+}
+
+void cli_init(struct cli *cli, const struct cli_command *command, int argc, char **argv)
+{
+    *cli = (struct cli){command, argc, argv};
+    opterr = 0;
+    optind = 0; /* glibc: start anew, whatever an earlier walk left */
+}
+
+int cli_next(struct cli *cli, const char **ret_value)
+{
+    struct tables tables;
+    make_tables(cli->command, &tables);
+    *ret_value = NULL;
+    int got = getopt_long(cli->argc, cli->argv, tables.shorts, tables.longs, NULL);
+    if (got == -1)
+        return CLI_END;
+    if (got == 'h' || got == OPT_HELP) {
+        cli_print_help(cli->command);
+        return CLI_HELP;
+    }
+    const struct cli_option *option =
+        got == '?' || got == ':' ? NULL : find_option(cli->command, got);
+    if (option == NULL)
+        return wrong(cli, got);
+    *ret_value = option->value != NULL ? optarg : NULL;
+    return option->id;
+}
+
+char **cli_arguments(const struct cli *cli, size_t *ret_count)
+{
+    *ret_count = optind < cli->argc ? (size_t)(cli->argc - optind) : 0;
+    return cli->argv + optind;
+}
+
+bool cli_choice(const struct cli_command *command, const char *option, const char *value,
+                const char *const *words, size_t count, unsigned *ret_index)
+{
+    char list[256] = "";
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(value, words[i]) == 0) {
+            *ret_index = (unsigned)i;
+            return true;
+        }
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? ", " : "", words[i]);
+    }
+    const char *near = suggest(str_of(value), words, count);
+    if (near != NULL)
+        cli_trouble(command, "%s %s is not known; did you mean %s? (%s)", option, value,
+                    near, list);
+    else
+        cli_trouble(command, "%s %s is not known; use one of: %s", option, value, list);
+    return false;
+}
+
+/* --- help -----------------------------------------------------------------------------
+ */
+
+static void help_option(char letter, const char *name, const char *value,
+                        const char *help)
+{
+    char left[128];
+    char shown[4] = "  ";
+    if (letter != '\0')
+        snprintf(shown, sizeof(shown), "-%c", letter);
+    snprintf(left, sizeof(left), "  %s%s --%s%s%s", shown, letter != '\0' ? "," : " ",
+             name, value != NULL ? " " : "", value != NULL ? value : "");
+    if (strlen(left) < HELP_WIDE)
+        printf("%-*s", HELP_WIDE, left);
+    else
+        printf("%s\n%*s", left, HELP_WIDE, "");
+    for (const char *p = help; *p != '\0'; p++) {
+        putchar(*p);
+        if (*p == '\n')
+            printf("%*s", HELP_WIDE, "");
+    }
+    putchar('\n');
+}
+
+void cli_print_help(const struct cli_command *command)
+{
+    printf("Usage: " CLI_PROGRAM " %s [OPTIONS]%s%s\n\n%s\n\nOptions:\n", command->name,
+           command->arguments[0] != '\0' ? " " : "", command->arguments,
+           command->summary);
+    for (size_t i = 0; i < command->option_count; i++) {
+        const struct cli_option *option = &command->options[i];
+        help_option(option->letter, option->name, option->value, option->help);
+    }
+    help_option('h', "help", NULL, "print this and exit");
+    if (command->details != NULL)
+        printf("\n%s", command->details);
+    fflush(stdout);
+}
+
+/* --- reading and writing --------------------------------------------------------------
+ */
+
+bool cli_read(const struct cli_command *command, const char *path, struct buf *out)
+{
+    struct err err = {0};
+    if (file_read(path, out, &err))
+        return true;
+    cli_trouble(command, "%s", err.message);
+    return false;
+}
+
+bool cli_write(const struct cli_command *command, struct buf *out)
+{
+    if (out->failed) {
+        cli_trouble(command,
+                    out->over_limit ? "the output is too large" : "out of memory");
+        return false;
+    }
+    const char *p = out->data;
+    size_t left = out->size;
+    fflush(stdout);
+    while (left > 0) {
+        ssize_t n = write(STDOUT_FILENO, p, left);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            cli_trouble(command, "cannot write to standard output: %s",
+                        strerror(errno)); /* one thread: strerror will do */
+            return false;
+        }
+        p += n;
+        left -= (size_t)n;
+    }
+    buf_clear(out);
+    return true;
+}
+
+/* --- for people -----------------------------------------------------------------------
+ */
+
+bool cli_colour(int fd)
+{
+    const char *no = getenv("NO_COLOR");
+    const char *terminal = getenv("TERM");
+    return isatty(fd) == 1 && (no == NULL || *no == '\0') && terminal != NULL &&
+           strcmp(terminal, "dumb") != 0;
+}
+
+void cli_plain(struct buf *out, struct str text)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        bool control = (unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7f;
+        buf_char(out, control ? '?' : text.p[i]);
+    }
+}
+
+void cli_paint(struct buf *out, bool colour, enum cli_paint paint, struct str text)
+{
+    static const char *const codes[] = {[PAINT_ERROR] = "1;31",
+                                        [PAINT_WARNING] = "1;33",
+                                        [PAINT_INFO] = "36",
+                                        [PAINT_GOOD] = "32",
+                                        [PAINT_BOLD] = "1"};
+    if (colour)
+        buf_printf(out, "\x1b[%sm", codes[paint]);
+    cli_plain(out, text);
+    if (colour)
+        buf_text(out, "\x1b[0m");
+}
+
+void cli_finding(struct buf *out, bool colour, struct str place,
+                 const struct finding *finding)
+{
+    enum cli_paint paint = finding->severity == SEVERITY_ERROR     ? PAINT_ERROR
+                           : finding->severity == SEVERITY_WARNING ? PAINT_WARNING
+                                                                   : PAINT_INFO;
+    if (place.n > 0) {
+        cli_paint(out, colour, PAINT_BOLD, place);
+        buf_text(out, ": ");
+    }
+    cli_paint(out, colour, paint, str_of(severity_name(finding->severity)));
+    buf_printf(out, ": %s: ", finding_name(finding->id));
+    cli_plain(out, finding->message);
+    buf_char(out, '\n');
+    if (finding->advice.n == 0)
+        return;
+    buf_text(out, "    ");
+    cli_plain(out, finding->advice);
+    buf_char(out, '\n');
+}
