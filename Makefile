@@ -103,7 +103,7 @@ all: $(if $(HAVE_MAIN),$(BIN),$B/libwebhook.a)
 # for the first one without asking again.
 setup:
 	@tools/setup.sh build test lint
-build/.setup: tools/setup.sh
+build/.setup: $(if $(NO_SETUP),,tools/setup.sh)
 	@mkdir -p build
 	@$(if $(NO_SETUP),true,tools/setup.sh build test lint)
 	@touch $@
