@@ -277,7 +277,7 @@ static bool refused(X509_STORE_CTX *context, const struct cert_check *check,
                        is_leaf ? "the certificate" : "its intermediate", text);
     case X509_V_ERR_INVALID_PURPOSE:
         return err_set(err, ERR_INVALID,
-                       "%s is not meant for TLS servers (extended key usage); issue one "
+                       "%s is not meant for TLS servers (key usage); issue one "
                        "with serverAuth",
                        who);
     case X509_V_ERR_INVALID_CA:
