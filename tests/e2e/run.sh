@@ -57,7 +57,8 @@ new_logs() {
         old=$(awk -v f="$file" '$2 == f { print $1 }' <<<"$1")
         [ "$size" -gt "${old:-0}" ] || continue
         echo "    ---- $file" >&2
-        tail -c "+$((${old:-0} + 1))" "$E2E_TMP/log/$file" | tail -n 40 | cut -c1-400 >&2
+        tail -c "+$((${old:-0} + 1))" "$E2E_TMP/log/$file" | grep -v ' I[0-9]\|^I[0-9]' |
+            tail -n 30 | cut -c1-400 >&2 || true
     done < <(log_sizes)
 }
 

@@ -19,11 +19,18 @@ api_install() {
 api_upgrade() {
     helm upgrade api "$(chart helm-nvcf-api)" --namespace nvcf --reuse-values "$@"
 }
+# With --reuse-values Helm cannot take a value away, not even with null: this starts anew.
+api_reset() {
+    helm upgrade api "$(chart helm-nvcf-api)" --namespace nvcf --reset-values "$@"
+}
 tasks_install() {
     helm install tasks "$(chart helm-nvcf-nvct-api)" --namespace nvcf --create-namespace "$@"
 }
 tasks_upgrade() {
     helm upgrade tasks "$(chart helm-nvcf-nvct-api)" --namespace nvcf --reuse-values "$@"
+}
+tasks_reset() {
+    helm upgrade tasks "$(chart helm-nvcf-nvct-api)" --namespace nvcf --reset-values "$@"
 }
 
 # The Deployment that the scenario looks at; the nvct scenario sets another.

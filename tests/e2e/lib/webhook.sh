@@ -147,17 +147,20 @@ hook_calls() {
         awk '/^nvcf_registry_webhook_admission_requests_total/ { n += $NF } END { print n + 0 }'
 }
 
-hook_called_twice() {
+# hook_called: both configurations are in force; a ConfigMap and a Deployment, neither stored
+hook_called() {
     local before
     before=$(hook_calls)
+    kubectl -n nvcf create configmap canary-env --dry-run=server >/dev/null 2>&1 || true
+    [ "$(hook_calls)" -gt "$before" ] || return 1
+    before=$(hook_calls)
     hook_canary >/dev/null || true
-    [ "$(hook_calls)" -ge $((before + 2)) ]
+    [ "$(hook_calls)" -gt "$before" ]
 }
 
 hook_ready() { curl -fsS --max-time 3 "http://127.0.0.1:$E2E_HOOK_METRICS/readyz"; }
 
 # hook_start [serve flags…]: the real webhook with $E2E_TMP/policy.yaml, ready when it returns
-
 hook_start() {
     hook_address
     spawn webhook "$E2E_WEBHOOK_BIN" serve --listen "$E2E_HOOK_IP:$E2E_HOOK_PORT" \
@@ -176,8 +179,10 @@ hook_stop() {
 
 # hook_kill: as a crash would
 hook_kill() {
-    kill -KILL "$(cat "$E2E_TMP/webhook.pid")"
-    wait "$(cat "$E2E_TMP/webhook.pid")" 2>/dev/null || true
+    local pid
+    pid=$(cat "$E2E_TMP/webhook.pid")
+    disown "$pid" 2>/dev/null || true
+    kill -KILL "$pid"
     rm -f "$E2E_TMP/webhook.pid"
 }
 
@@ -185,7 +190,7 @@ hook_kill() {
 hook_up() {
     hook_start
     hook_config "${1:-Fail}"
-    wait_for 10 'the API server to call the webhook' hook_called_twice
+    wait_for 10 'the API server to call the webhook' hook_called
 }
 
 # ---- policy ---------------------------------------------------------------------------

@@ -32,7 +32,7 @@ policy 'enforcement: Audit' -- "$ghcr"
 check 'Audit: a collision through Helm passes' api_upgrade \
     --set-string "api.env.${registry}_DOCKER_HOSTNAME=mirror.corp.example"
 expect_text '  with a warning on the terminal' BuiltinCollision DOCKER
-check 'Audit: set back' api_upgrade --set "api.env.${registry}_DOCKER_HOSTNAME=null"
+check 'Audit: set back' api_reset
 check 'Audit: nothing is injected' set_env "${registry}_GHCR_NAME-" "${registry}_GHCR_HOSTNAME-"
 check '  NAME stays away' env_absent "${registry}_GHCR_NAME"
 

@@ -40,9 +40,9 @@ check '  and back' kubectl -n nvcf scale "deployment/$deployment" --replicas=2
 check 'Fail: another Deployment in the namespace' kubectl -n nvcf create deployment other --image=stand-in.invalid/x
 check 'Fail: a ConfigMap in the namespace' kubectl -n nvcf create configmap other --from-literal=a=b
 check 'Fail: a Secret' kubectl -n nvcf create secret generic other --from-literal=a=b
-check 'Fail: a namespace, and a Deployment there' bash -c 'kubectl create namespace elsewhere &&
-    kubectl -n elsewhere create deployment helm-nvcf-api --image=stand-in.invalid/x'
-kubectl delete namespace elsewhere --wait=false >/dev/null
+check 'Fail: a namespace, and a Deployment there' bash -c "kubectl create namespace elsewhere-$E2E_HELM &&
+    kubectl -n elsewhere-$E2E_HELM create deployment helm-nvcf-api --image=stand-in.invalid/x"
+kubectl delete namespace "elsewhere-$E2E_HELM" --wait=false >/dev/null
 kubectl -n "$hook_namespace" delete deployment "$hook_name" >/dev/null
 
 # ---- Ignore

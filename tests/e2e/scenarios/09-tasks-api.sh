@@ -31,7 +31,7 @@ deployment=tasks-helm-nvcf-nvct-api
 
 # ---- 2: the policy alone
 policy -- 'INTERNAL=registry.corp.example=Corporate'
-check 'the next upgrade' tasks_upgrade --set "nvctApi.env=null" --set nvctApi.awsRegion=eu-west-1
+check 'the next upgrade' tasks_reset --set nvctApi.awsRegion=eu-west-1
 check 'runs' rolled_out
 check 'brings the new key' env_is "${task_registry}_INTERNAL_HOSTNAME" registry.corp.example
 check 'takes the old one out' env_absent "${task_registry}_GHCR_HOSTNAME"
