@@ -45,6 +45,13 @@ wanted() {
     return 1
 }
 
+# A scenario may say `# helms: 4` when it makes sense with that one only.
+for_helm() {
+    local helms
+    helms=$(sed -n 's/^# helms: //p' "$1")
+    [ -z "$helms" ] || [[ " $helms " == *" $2 "* ]]
+}
+
 count() { grep -c "^$1 " "$E2E_RESULTS" || true; }
 
 # log_sizes / new_logs: what the logs gained since
@@ -95,6 +102,7 @@ main() {
     for file in "$E2E_ROOT"/scenarios/[0-9]*.sh; do
         wanted "${file##*/}" "$@" || continue
         for helm in ${E2E_HELMS:-3 4}; do
+            for_helm "$file" "$helm" || continue
             scenario "$file" "$helm"
         done
     done
