@@ -25,7 +25,7 @@ rooms_seen_by() {
 # header pattern, then the rooms that may include it
 libraries='microhttpd\.h:net main cli app
 openssl/ssl\.h:net app cli
-openssl/.*:net certs app cli util admit kube
+openssl/.*:net certs app cli util policy admit kube
 curl/curl\.h:kube app cli
 yaml\.h:policy kube app cli
 jansson\.h:policy admit kube certs app cli observe'

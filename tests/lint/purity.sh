@@ -12,7 +12,7 @@ libc+='|strspn|strcspn|strpbrk|qsort|bsearch|snprintf|vsnprintf'
 # What the compiler adds by itself.
 libc+='|__(memcpy|memmove|memset|snprintf|vsnprintf)_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_'
 # util files whose functions are pure but for the heap.
-pure_util='arena buf err mem num str utf8'
+pure_util='arena buf err mem num str strmap utf8'
 
 check() {
     local objects=build/release rc=0 o name

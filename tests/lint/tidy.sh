@@ -35,9 +35,9 @@ check() {
     c_files sources | { grep -E '^(webhook|certs)/' || true; } |
         xargs -r -P "$(nproc)" -n 1 "$self" --one
 }
-bad_null() {
+bad_uninitialized() {
     mkdir webhook
-    printf 'int f(int *p);\nint f(int *p)\n{\n    if (!p)\n        return *p;\n    return 0;\n}\n' >webhook/a.c
+    printf 'int f(int n);\nint f(int n)\n{\n    int x;\n    if (n)\n        x = n;\n    return x;\n}\n' >webhook/a.c
 }
 good_file() {
     mkdir webhook
