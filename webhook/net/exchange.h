@@ -1,0 +1,29 @@
+/* One request and its answer, as libmicrohttpd's callbacks build it up (http.c). Lives in
+ * its connection; one at a time, since libmicrohttpd answers in order. */
+#ifndef NRW_NET_EXCHANGE_H
+#define NRW_NET_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "net/server.h"
+#include "util/buf.h"
+
+/* No path of ours is nearly as long; a longer one is not found. */
+#define EXCHANGE_PATH_MAXIMUM 256u
+
+struct exchange {
+    bool begun;     /* the request line was read */
+    bool checked;   /* the header was looked at */
+    bool expects;   /* libmicrohttpd will ask for the body (100 Continue) */
+    bool queued;    /* an answer was given to libmicrohttpd */
+    unsigned error; /* status to answer in place of calling the handler, or 0 */
+    enum net_method method;
+    enum net_route route;
+    char path[EXCHANGE_PATH_MAXIMUM];
+    size_t path_size;
+    struct buf body;
+    size_t budget; /* bytes of the server's budget for large bodies that are held */
+};
+
+#endif

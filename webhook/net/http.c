@@ -1,0 +1,352 @@
+/* Requests through libmicrohttpd; see http.h.
+ *
+ * libmicrohttpd calls on_request once with the header, then with each part of the body,
+ * then once more when all is there. An answer queued at the first call makes it close the
+ * connection, so that is done only where an unread body is on its way; other refusals
+ * wait for the last call and the connection lives on. Between the two it takes no answer
+ * at all: a body that grows too long is answered by the bridge (conn_refuse).
+ *
+ * Memory: what is received of a body lies in the exchange, up to NET_BODY_MAXIMUM. Bodies
+ * beyond SMALL_BODY share one budget for the whole server, so that many large ones at
+ * once are refused (503) rather than let the process be killed; small ones are always
+ * taken. */
+#include "net/http.h"
+
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "net/head.h"
+#include "net/refusal.h"
+#include "net/worker.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+#define POOL_SIZE      (64u * 1024u) /* libmicrohttpd's, per connection: the header */
+#define SMALL_BODY     (64u * 1024u)
+#define LARGE_BODIES   (64u * 1024u * 1024u)
+#define ANSWER_MAXIMUM (32u * 1024u * 1024u)
+#define RUNS_MAXIMUM   64
+
+void http_reset(struct conn *conn)
+{
+    struct exchange *x = &conn->exchange;
+    if (x->budget > 0)
+        atomic_fetch_sub(&conn->worker->server->large_bodies, x->budget);
+    buf_done(&x->body);
+    x->begun = x->checked = x->expects = x->queued = false;
+    x->error = 0;
+    x->path_size = 0;
+    x->budget = 0;
+}
+
+/* --- answers
+ * ------------------------------------------------------------------------------ */
+
+static struct MHD_Response *fixed_response(struct str body)
+{
+    /* Constant and never written to; the interface has no const. */
+    union {
+        const char *p;
+        void *v;
+    } data = {.p = body.p};
+    return MHD_create_response_from_buffer(body.n, data.v, MHD_RESPMEM_PERSISTENT);
+}
+
+/* Takes the response, which may be NULL. */
+static enum MHD_Result give(struct conn *conn, struct MHD_Connection *connection,
+                            unsigned status, const char *type,
+                            struct MHD_Response *response)
+{
+    struct exchange *x = &conn->exchange;
+    if (conn->shed ||
+        atomic_load_explicit(&conn->worker->server->draining, memory_order_relaxed))
+        conn->closing = true;
+    bool good = response != NULL &&
+                MHD_add_response_header(response, "Content-Type", type) == MHD_YES &&
+                (!conn->closing ||
+                 MHD_add_response_header(response, "Connection", "close") == MHD_YES);
+    if (good) {
+        x->queued = true; /* before, because bytes may leave inside the next call */
+        good = MHD_queue_response(connection, status, response) == MHD_YES;
+    }
+    if (response != NULL)
+        MHD_destroy_response(response);
+    if (good)
+        return MHD_YES;
+    x->queued = false;
+    conn_refuse(conn, 500, conn->worker->now);
+    return MHD_NO;
+}
+
+static enum MHD_Result give_error(struct conn *conn, struct MHD_Connection *connection,
+                                  unsigned status)
+{
+    const struct net_handlers *handlers = &conn->worker->server->handlers;
+    if (handlers->on_http_error != NULL)
+        handlers->on_http_error(handlers->context, status);
+    struct MHD_Response *response = fixed_response(refusal_body(status));
+    if (response != NULL && status == 405) {
+        const char *allow = conn->exchange.route == NET_ROUTE_POST ? "POST" : "GET, HEAD";
+        if (MHD_add_response_header(response, "Allow", allow) != MHD_YES) {
+            MHD_destroy_response(response);
+            response = NULL;
+        }
+    }
+    return give(conn, connection, status, "application/json", response);
+}
+
+static enum MHD_Result handle(struct conn *conn, struct MHD_Connection *connection)
+{
+    const struct net_handlers *handlers = &conn->worker->server->handlers;
+    struct exchange *x = &conn->exchange;
+    struct net_request request = {.method = x->method,
+                                  .path = str_from(x->path, x->path_size),
+                                  .body = buf_view(&x->body),
+                                  .plain = conn->plain};
+    struct net_response answer = {.status = 200, .content_type = "application/json"};
+    buf_init(&answer.body, ANSWER_MAXIMUM);
+    handlers->handle(handlers->context, &request, &answer);
+    buf_done(&x->body);
+    if (answer.body.failed || (answer.body.size == 0 && answer.status >= 400)) {
+        buf_done(&answer.body);
+        return give_error(conn, connection, answer.status >= 400 ? answer.status : 500);
+    }
+    size_t size = answer.body.size;
+    char *data = size > 0 ? buf_steal(&answer.body, &size) : NULL;
+    struct MHD_Response *response;
+    if (data == NULL) {
+        response = fixed_response(STR(""));
+    } else {
+        response =
+            MHD_create_response_from_buffer_with_free_callback(size, data, mem_free);
+        if (response == NULL)
+            mem_free(data);
+    }
+    buf_done(&answer.body);
+    return give(conn, connection, answer.status, answer.content_type, response);
+}
+
+/* --- requests
+ * ----------------------------------------------------------------------------- */
+
+static struct conn *conn_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info != NULL ? info->socket_context : NULL;
+}
+
+/* The request target as it was sent, before libmicrohttpd decodes it in place. */
+static void *on_target(void *context, const char *target,
+                       struct MHD_Connection *connection)
+{
+    (void)context;
+    struct conn *conn = conn_of(connection);
+    if (conn == NULL)
+        return NULL;
+    struct exchange *x = &conn->exchange;
+    http_reset(conn);
+    buf_init(&x->body, NET_BODY_MAXIMUM);
+    x->begun = true;
+    conn->busy = true; /* a pipelined one was fed before the last answer ended */
+    struct str path = head_path(str_of(target != NULL ? target : ""));
+    if (path.n <= sizeof(x->path)) {
+        memcpy(x->path, path.p, path.n);
+        x->path_size = path.n;
+    } /* else "", which is no path of ours */
+    return conn;
+}
+
+/* 0, or the status to refuse the request with. */
+static unsigned judge(struct conn *conn, const struct head *head, const char *method)
+{
+    const struct net_handlers *handlers = &conn->worker->server->handlers;
+    struct exchange *x = &conn->exchange;
+    if (head->malformed)
+        return 400;
+    if (conn->shed)
+        return 503;
+    x->route =
+        handlers->route(handlers->context, str_from(x->path, x->path_size), conn->plain);
+    if (x->route == NET_ROUTE_NONE)
+        return 404;
+    if (x->route == NET_ROUTE_GET) {
+        if (strcmp(method, "GET") == 0)
+            x->method = NET_GET;
+        else if (strcmp(method, "HEAD") == 0)
+            x->method = NET_HEAD;
+        else
+            return 405;
+        /* No body of a GET means anything; none is read. */
+        return head->chunked || head->length > 0 || head->too_long ? 400 : 0;
+    }
+    if (strcmp(method, "POST") != 0)
+        return 405;
+    x->method = NET_POST;
+    if (!head->has_length && !head->chunked)
+        return 411;
+    if (head->too_long || head->length > NET_BODY_MAXIMUM)
+        return 413;
+    return head->json ? 0 : 415;
+}
+
+static enum MHD_Result begin(struct conn *conn, struct MHD_Connection *connection,
+                             const char *method, const char *version)
+{
+    struct exchange *x = &conn->exchange;
+    struct head head;
+    head_read(connection, version, &head);
+    x->checked = true;
+    x->error = judge(conn, &head, method);
+    conn->closing = head.wants_close || x->error == 400;
+    if (x->error == 0) {
+        /* All at once where it is small and known: no growing while it comes in. */
+        if (head.length > 0 && head.length <= SMALL_BODY &&
+            !buf_reserve(&x->body, (size_t)head.length))
+            x->error = 500;
+        x->expects = head.expects;
+    }
+    if (x->error != 0 && (head.chunked || head.length > 0 || head.too_long)) {
+        conn->closing = true;
+        return give_error(conn, connection, x->error);
+    }
+    return MHD_YES;
+}
+
+/* What lies beyond SMALL_BODY is taken from the budget, in steps. */
+static bool afford(struct conn *conn, size_t size)
+{
+    struct exchange *x = &conn->exchange;
+    if (size <= SMALL_BODY + x->budget)
+        return true;
+    size_t more = SMALL_BODY * ((size - SMALL_BODY - x->budget) / SMALL_BODY + 1);
+    atomic_size_t *large = &conn->worker->server->large_bodies;
+    if (atomic_fetch_add(large, more) + more > LARGE_BODIES) {
+        atomic_fetch_sub(large, more);
+        return false;
+    }
+    x->budget += more;
+    return true;
+}
+
+static enum MHD_Result take_body(struct conn *conn, const char *data, size_t size)
+{
+    struct exchange *x = &conn->exchange;
+    unsigned status = 0;
+    if (!afford(conn, x->body.size + size))
+        status = 503;
+    else if (!buf_append(&x->body, data, size))
+        status = x->body.over_limit ? 413 : 500;
+    if (status == 0)
+        return MHD_YES;
+    conn_refuse(conn, status, conn->worker->now);
+    return MHD_NO;
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
+                                  const char *url, const char *method,
+                                  const char *version, const char *data, size_t *size,
+                                  void **request_context)
+{
+    (void)context, (void)url;
+    struct conn *conn = *request_context;
+    if (conn == NULL || conn->refused)
+        return MHD_NO;
+    struct exchange *x = &conn->exchange;
+    if (!x->checked)
+        return begin(conn, connection, method, version);
+    if (*size > 0) {
+        size_t n = *size;
+        *size = 0;
+        return take_body(conn, data, n);
+    }
+    return x->error != 0 ? give_error(conn, connection, x->error)
+                         : handle(conn, connection);
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection,
+                         void **request_context, enum MHD_RequestTerminationCode how)
+{
+    (void)context, (void)connection;
+    struct conn *conn = *request_context;
+    *request_context = NULL;
+    if (conn == NULL)
+        return;
+    conn_answered(conn, how == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    http_reset(conn);
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection,
+                          void **socket_context, enum MHD_ConnectionNotificationCode what)
+{
+    (void)connection;
+    struct worker *worker = context;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        worker->adding->mhd_open = true;
+        *socket_context = worker->adding;
+    } else if (*socket_context != NULL) {
+        struct conn *conn = *socket_context;
+        *socket_context = NULL;
+        conn_forgotten(conn);
+    }
+}
+
+/* --- the daemon
+ * --------------------------------------------------------------------------- */
+
+/* libmicrohttpd found its own state broken: it must not go on. */
+static void on_panic(void *context, const char *file, unsigned line, const char *reason)
+{
+    (void)context;
+    log_event(LOG_LEVEL_ERROR, "libmicrohttpd cannot go on", LOG_C("file", file),
+              LOG_I("line", line), LOG_C("reason", reason != NULL ? reason : ""));
+    abort();
+}
+
+bool http_start(struct worker *worker, unsigned max_connections)
+{
+    MHD_set_panic_func(on_panic, NULL);
+    /* No MHD_USE_ERROR_LOG: it complains to standard error about TCP options of an
+     * AF_UNIX socket with every answer. */
+    worker->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, worker,
+        MHD_OPTION_CONNECTION_LIMIT, max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)POOL_SIZE, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, worker, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, worker, MHD_OPTION_NOTIFY_CONNECTION, on_connection, worker,
+        MHD_OPTION_END);
+    return worker->daemon != NULL;
+}
+
+void http_stop(struct worker *worker)
+{
+    if (worker->daemon != NULL)
+        MHD_stop_daemon(worker->daemon);
+    worker->daemon = NULL;
+}
+
+bool http_add(struct worker *worker, struct conn *conn, int fd)
+{
+    static const struct sockaddr_un nowhere = {.sun_family = AF_UNIX};
+    worker->adding = conn;
+    enum MHD_Result added = MHD_add_connection(
+        worker->daemon, fd, (const struct sockaddr *)&nowhere, sizeof(nowhere));
+    worker->adding = NULL;
+    return added == MHD_YES;
+}
+
+bool http_run(struct worker *worker)
+{
+    for (int i = 0; i < RUNS_MAXIMUM; i++) {
+        if (MHD_run(worker->daemon) != MHD_YES)
+            return false;
+        unsigned long long wait = 0;
+        if (MHD_get_timeout(worker->daemon, &wait) != MHD_YES || wait > 0)
+            return false;
+    }
+    return true;
+}

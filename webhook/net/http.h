@@ -1,0 +1,25 @@
+/* libmicrohttpd, one daemon for each worker, polled from outside. It parses and frames;
+ * which requests are good is decided in http.c and head.c. The worker's thread. */
+#ifndef NRW_NET_HTTP_H
+#define NRW_NET_HTTP_H
+
+#include <stdbool.h>
+
+struct worker;
+struct conn;
+
+/* False when out of memory or descriptors. */
+bool http_start(struct worker *worker, unsigned max_connections);
+void http_stop(struct worker *worker);
+
+/* Gives it the far end of the connection's socketpair; the descriptor is taken, also on
+ * failure. */
+bool http_add(struct worker *worker, struct conn *conn, int fd);
+
+/* Lets it do all that can be done now. True when something is left (run again soon). */
+bool http_run(struct worker *worker);
+
+/* Forgets the request under way: its body and what it holds of the budget. */
+void http_reset(struct conn *conn);
+
+#endif

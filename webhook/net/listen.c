@@ -1,0 +1,118 @@
+/* Listening sockets; see listen.h. */
+#include "net/listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/num.h"
+#include "util/str.h"
+
+#define BACKLOG 1024
+
+bool listen_parse(const char *text, struct listen_address *ret_address, struct err *err)
+{
+    const char *colon = strrchr(text, ':');
+    uint64_t port = 0;
+    if (colon == NULL || !num_parse(str_of(colon + 1), 65535, &port))
+        return err_set(err, ERR_USAGE,
+                       "\"%s\" is not an address to listen on: write ADDRESS:PORT, "
+                       "for example [::]:8443 or 127.0.0.1:8443",
+                       text);
+    char host[INET6_ADDRSTRLEN] = "::";
+    size_t n = (size_t)(colon - text);
+    if (n >= 2 && text[0] == '[' && colon[-1] == ']') {
+        text++;
+        n -= 2;
+    }
+    if (n >= sizeof(host))
+        return err_set(err, ERR_USAGE, "\"%.*s\" is not an IP address", (int)n, text);
+    if (n > 0) {
+        memcpy(host, text, n);
+        host[n] = '\0';
+    }
+    struct listen_address address = {.size = 0};
+    if (inet_pton(AF_INET, host, &address.at.v4.sin_addr) == 1) {
+        address.at.v4.sin_family = AF_INET;
+        address.at.v4.sin_port = htons((uint16_t)port);
+        address.size = sizeof(address.at.v4);
+    } else if (inet_pton(AF_INET6, host, &address.at.v6.sin6_addr) == 1) {
+        address.at.v6.sin6_family = AF_INET6;
+        address.at.v6.sin6_port = htons((uint16_t)port);
+        address.size = sizeof(address.at.v6);
+    } else {
+        return err_set(err, ERR_USAGE,
+                       "\"%s\" is not an IP address: names are not looked up here", host);
+    }
+    *ret_address = address;
+    return true;
+}
+
+unsigned listen_port(const struct listen_address *address)
+{
+    return ntohs(address->at.any.sa_family == AF_INET6 ? address->at.v6.sin6_port
+                                                       : address->at.v4.sin_port);
+}
+
+/* Errors that mean "no IPv6 here". */
+static bool without_ipv6(const struct listen_address *address, int why)
+{
+    return address->at.any.sa_family == AF_INET6 &&
+           IN6_IS_ADDR_UNSPECIFIED(&address->at.v6.sin6_addr) &&
+           (why == EAFNOSUPPORT || why == EADDRNOTAVAIL);
+}
+
+static int try_open(struct listen_address *address)
+{
+    int fd =
+        socket(address->at.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    int on = 1, off = 0;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0 ||
+        (address->at.any.sa_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) != 0) ||
+        bind(fd, &address->at.any, address->size) != 0 || listen(fd, BACKLOG) != 0) {
+        int why = errno;
+        close(fd);
+        errno = why;
+        return -1;
+    }
+    socklen_t size = sizeof(address->at);
+    if (getsockname(fd, &address->at.any, &size) == 0)
+        address->size = size;
+    return fd;
+}
+
+bool listen_free(const struct listen_address *address, struct err *err)
+{
+    if (listen_port(address) == 0)
+        return true;
+    int fd = socket(address->at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return true; /* listen_open will say it, or knows a way */
+    int on = 1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    bool taken = bind(fd, &address->at.any, address->size) != 0 && errno == EADDRINUSE;
+    close(fd);
+    return !taken || err_set(err, ERR_CONFLICT,
+                             "port %u is in use by another process: choose another",
+                             listen_port(address));
+}
+
+int listen_open(struct listen_address *address, struct err *err)
+{
+    int fd = try_open(address);
+    if (fd < 0 && without_ipv6(address, errno)) {
+        in_port_t port = address->at.v6.sin6_port;
+        *address = (struct listen_address){.size = sizeof(address->at.v4)};
+        address->at.v4.sin_family = AF_INET;
+        address->at.v4.sin_port = port;
+        fd = try_open(address);
+    }
+    if (fd < 0)
+        err_errno(err, errno, "cannot listen on port %u", listen_port(address));
+    return fd;
+}

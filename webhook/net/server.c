@@ -1,0 +1,206 @@
+/* The server as others see it: threads, listeners, the certificate's swap, drain and
+ * stop. Called from the thread that owns the program; the workers do the rest (worker.c).
+ */
+#include "net/server.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "net/listen.h"
+#include "net/tls.h"
+#include "net/worker.h"
+#include "util/clock.h"
+#include "util/mem.h"
+
+#define THREADS_MAXIMUM     64u
+#define CONNECTIONS_MAXIMUM 1024u
+#define CONNECTIONS_MINIMUM 4u
+/* A connection has its socket and a socketpair; the process needs some for itself. */
+#define FDS_PER_CONNECTION 3u
+#define FDS_PER_WORKER     8u
+#define FDS_RESERVED       48u
+#define ALIVE_MS           5000
+#define NEVER              INT64_MAX
+
+static unsigned connections_for(const struct net_options *options, unsigned threads)
+{
+    if (options->max_connections > 0)
+        return options->max_connections;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > 1u << 20)
+        return CONNECTIONS_MAXIMUM;
+    unsigned fds = (unsigned)limit.rlim_cur;
+    unsigned own = FDS_RESERVED + FDS_PER_WORKER * threads;
+    unsigned most = fds > own ? (fds - own) / FDS_PER_CONNECTION / threads : 0;
+    if (most < CONNECTIONS_MINIMUM)
+        most = CONNECTIONS_MINIMUM;
+    return most < CONNECTIONS_MAXIMUM ? most : CONNECTIONS_MAXIMUM;
+}
+
+static int64_t or_default(unsigned milliseconds, int64_t otherwise)
+{
+    return milliseconds > 0 ? (int64_t)milliseconds : otherwise;
+}
+
+/* --- starting
+ * ----------------------------------------------------------------------------- */
+
+static bool open_listeners(struct net_server *server, const struct net_options *options,
+                           struct err *err)
+{
+    struct listen_address address;
+    if (!listen_parse(options->listen, &address, err) || !listen_free(&address, err))
+        return err_wrap(err, "--listen");
+    for (unsigned i = 0; i < server->threads; i++) {
+        server->workers[i].listen_fd = listen_open(&address, err);
+        if (server->workers[i].listen_fd < 0)
+            return err_wrap(err, "--listen");
+    }
+    server->port = listen_port(&address);
+    if (options->metrics_listen == NULL)
+        return true;
+    if (!listen_parse(options->metrics_listen, &address, err) ||
+        !listen_free(&address, err))
+        return err_wrap(err, "--metrics-listen");
+    server->workers[0].metrics_fd = listen_open(&address, err);
+    if (server->workers[0].metrics_fd < 0)
+        return err_wrap(err, "--metrics-listen");
+    server->metrics_port = listen_port(&address);
+    return true;
+}
+
+static bool start_threads(struct net_server *server, struct err *err)
+{
+    /* Signals are the program's business: no worker takes one. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failure = 0;
+    for (unsigned i = 0; i < server->threads && failure == 0; i++) {
+        struct worker *worker = &server->workers[i];
+        failure = pthread_create(&worker->thread, NULL, worker_main, worker);
+        worker->started = failure == 0;
+        if (worker->started) {
+            char name[16] = "net-0";
+            name[4] = (char)('0' + i % 10);
+            (void)pthread_setname_np(worker->thread, name);
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failure == 0 || err_errno(err, failure, "cannot start a worker thread");
+}
+
+static bool start(struct net_server *server, const struct net_options *options,
+                  struct err *err)
+{
+    if (!open_listeners(server, options, err))
+        return false;
+    for (unsigned i = 0; i < server->threads; i++) {
+        if (!worker_init(&server->workers[i], server, i, err))
+            return false;
+    }
+    return start_threads(server, err);
+}
+
+struct net_server *net_server_start(const struct net_options *options,
+                                    struct net_tls *tls, struct err *err)
+{
+    unsigned threads = options->threads > 0 ? options->threads : 1;
+    if (threads > THREADS_MAXIMUM)
+        threads = THREADS_MAXIMUM;
+    struct net_server *server = mem_calloc(1, sizeof(*server));
+    struct worker *workers = mem_calloc(threads, sizeof(*workers));
+    if (server == NULL || workers == NULL) {
+        mem_free(server);
+        mem_free(workers);
+        err_nomem(err);
+        return NULL;
+    }
+    for (unsigned i = 0; i < threads; i++) {
+        struct worker *worker = &workers[i];
+        worker->listen_fd = worker->metrics_fd = -1;
+        worker->epoll_fd = worker->wake_fd = worker->spare_fd = -1;
+    }
+    server->handlers = options->handlers;
+    server->threads = threads;
+    server->workers = workers;
+    server->max_connections = connections_for(options, threads);
+    server->handshake_ms = or_default(options->handshake_ms, 10000);
+    server->idle_ms = or_default(options->idle_ms, 120000);
+    server->request_ms = or_default(options->request_ms, 15000);
+    server->write_ms = or_default(options->write_ms, 15000);
+    atomic_init(&server->stop_by, NEVER);
+    pthread_mutex_init(&server->lock, NULL);
+    server->tls = net_tls_ref(tls);
+    signal(SIGPIPE, SIG_IGN);
+    if (!start(server, options, err)) {
+        net_server_stop(server, 0);
+        return NULL;
+    }
+    return server;
+}
+
+/* --- running
+ * ------------------------------------------------------------------------------ */
+
+void net_server_set_tls(struct net_server *server, struct net_tls *tls)
+{
+    pthread_mutex_lock(&server->lock);
+    struct net_tls *old = server->tls;
+    server->tls = net_tls_ref(tls);
+    pthread_mutex_unlock(&server->lock);
+    net_tls_free(old);
+}
+
+unsigned net_server_port(const struct net_server *server)
+{
+    return server->port;
+}
+
+unsigned net_server_metrics_port(const struct net_server *server)
+{
+    return server->metrics_port;
+}
+
+bool net_server_alive(const struct net_server *server)
+{
+    int64_t now = clock_mono_millis();
+    for (unsigned i = 0; i < server->threads; i++) {
+        const struct worker *worker = &server->workers[i];
+        if (now - atomic_load_explicit(&worker->last_turn, memory_order_relaxed) >
+            ALIVE_MS)
+            return false;
+    }
+    return true;
+}
+
+void net_server_drain(struct net_server *server)
+{
+    atomic_store(&server->draining, true);
+}
+
+void net_server_stop(struct net_server *server, unsigned wait_ms)
+{
+    if (server == NULL)
+        return;
+    atomic_store(&server->draining, true);
+    atomic_store(&server->stop_by, clock_mono_millis() + (int64_t)wait_ms);
+    atomic_store(&server->stopping, true);
+    for (unsigned i = 0; i < server->threads; i++) {
+        struct worker *worker = &server->workers[i];
+        if (worker->started)
+            worker_wake(worker);
+    }
+    for (unsigned i = 0; i < server->threads; i++) {
+        if (server->workers[i].started)
+            pthread_join(server->workers[i].thread, NULL);
+    }
+    for (unsigned i = 0; i < server->threads; i++)
+        worker_done(&server->workers[i]);
+    net_tls_free(server->tls);
+    pthread_mutex_destroy(&server->lock);
+    mem_free(server->workers);
+    mem_free(server);
+}

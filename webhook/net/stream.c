@@ -1,0 +1,138 @@
+/* TLS and plain sockets alike; see stream.h. */
+#include "net/stream.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* The error queue is the thread's: it is emptied before each call, because SSL_get_error
+ * looks at it and must not see another connection's. */
+static enum stream_result result_of(SSL *ssl, int returned)
+{
+    switch (SSL_get_error(ssl, returned)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        return STREAM_WAIT;
+    case SSL_ERROR_ZERO_RETURN:
+        return STREAM_EOF;
+    default:
+        return STREAM_ERROR;
+    }
+}
+
+static enum stream_result result_of_errno(void)
+{
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? STREAM_WAIT
+                                                                     : STREAM_ERROR;
+}
+
+enum stream_result stream_handshake(struct stream *stream)
+{
+    if (stream->ssl == NULL) {
+        stream->handshaken = true;
+        return STREAM_DONE;
+    }
+    ERR_clear_error();
+    int n = SSL_accept(stream->ssl);
+    if (n == 1) {
+        stream->handshaken = true;
+        return STREAM_DONE;
+    }
+    enum stream_result result = result_of(stream->ssl, n);
+    if (result == STREAM_ERROR) {
+        unsigned long reason = ERR_peek_error();
+        if (ERR_GET_LIB(reason) == ERR_LIB_SSL &&
+            ERR_GET_REASON(reason) == SSL_R_HTTP_REQUEST)
+            result = STREAM_HTTP;
+        ERR_clear_error();
+    }
+    return result;
+}
+
+bool stream_wants_output(const struct stream *stream)
+{
+    return stream->ssl != NULL && SSL_want_write(stream->ssl);
+}
+
+bool stream_heard(const struct stream *stream)
+{
+    return stream->ssl != NULL && BIO_number_read(SSL_get_rbio(stream->ssl)) > 0;
+}
+
+enum stream_result stream_read(struct stream *stream, void *to, size_t size,
+                               size_t *ret_n)
+{
+    if (stream->ssl == NULL) {
+        ssize_t n = recv(stream->fd, to, size, 0);
+        if (n < 0)
+            return result_of_errno();
+        if (n == 0)
+            return STREAM_EOF;
+        *ret_n = (size_t)n;
+        return STREAM_DONE;
+    }
+    ERR_clear_error();
+    int n = SSL_read(stream->ssl, to, size > INT_MAX ? INT_MAX : (int)size);
+    if (n <= 0)
+        return result_of(stream->ssl, n);
+    *ret_n = (size_t)n;
+    return STREAM_DONE;
+}
+
+enum stream_result stream_write(struct stream *stream, const void *from, size_t size,
+                                size_t *ret_n)
+{
+    if (stream->ssl == NULL) {
+        ssize_t n = send(stream->fd, from, size, MSG_NOSIGNAL);
+        if (n < 0)
+            return result_of_errno();
+        *ret_n = (size_t)n;
+        return STREAM_DONE;
+    }
+    ERR_clear_error();
+    int n = SSL_write(stream->ssl, from, size > INT_MAX ? INT_MAX : (int)size);
+    if (n <= 0) {
+        enum stream_result result = result_of(stream->ssl, n);
+        return result == STREAM_EOF ? STREAM_ERROR : result;
+    }
+    *ret_n = (size_t)n;
+    return STREAM_DONE;
+}
+
+void stream_shutdown(struct stream *stream)
+{
+    if (stream->ssl != NULL && stream->handshaken) {
+        ERR_clear_error();
+        (void)SSL_shutdown(stream->ssl);
+        ERR_clear_error();
+    }
+    (void)shutdown(stream->fd, SHUT_WR);
+}
+
+enum stream_result stream_discard(struct stream *stream)
+{
+    char bin[16384];
+    /* Bounded, so that one fast sender cannot hold the thread. */
+    for (int i = 0; i < 16; i++) {
+        ssize_t n = recv(stream->fd, bin, sizeof(bin), 0);
+        if (n < 0)
+            return result_of_errno();
+        if (n == 0)
+            return STREAM_EOF;
+    }
+    return STREAM_DONE;
+}
+
+void stream_close(struct stream *stream)
+{
+    if (stream->ssl != NULL)
+        SSL_free(stream->ssl);
+    stream->ssl = NULL;
+    if (stream->fd >= 0)
+        close(stream->fd);
+    stream->fd = -1;
+}

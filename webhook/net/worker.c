@@ -1,0 +1,299 @@
+/* The loop; see worker.h. One turn: wait; take in who knocks; let every connection with
+ * something to do move its bytes, then libmicrohttpd answer, and again while that moves
+ * more; end those whose time is up; free the dead. A turn never blocks for longer than a
+ * second, and each part of it is bounded. */
+#include "net/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "net/http.h"
+#include "util/clock.h"
+
+#define EVENTS_MAXIMUM 128
+#define TURN_MS        1000
+#define ROUNDS_MAXIMUM 8
+#define SPARE_CONNECTIONS                                                                \
+    64 /* libmicrohttpd's limit lies above ours: it must not be hit */
+#define FRESH_STOP_MS 1000
+
+/* --- lists
+ * -------------------------------------------------------------------------------- */
+
+static void list_add(struct conn **list, struct conn *conn)
+{
+    conn->prev = NULL;
+    conn->next = *list;
+    if (*list != NULL)
+        (*list)->prev = conn;
+    *list = conn;
+}
+
+static void list_remove(struct conn **list, struct conn *conn)
+{
+    if (conn->prev != NULL)
+        conn->prev->next = conn->next;
+    else
+        *list = conn->next;
+    if (conn->next != NULL)
+        conn->next->prev = conn->prev;
+}
+
+static void counted(struct worker *worker, const struct conn *conn, bool up)
+{
+    unsigned *count = conn->plain ? &worker->plain_count : &worker->count;
+    *count = up ? *count + 1 : *count - 1;
+    const struct net_handlers *handlers = &worker->server->handlers;
+    if (handlers->on_connections != NULL)
+        handlers->on_connections(handlers->context, up ? 1 : -1);
+}
+
+void worker_ready(struct worker *worker, struct conn *conn)
+{
+    if (conn->ready)
+        return;
+    conn->ready = true;
+    conn->next_ready = NULL;
+    if (worker->ready == NULL)
+        worker->ready = conn;
+    else
+        worker->ready_last->next_ready = conn;
+    worker->ready_last = conn;
+}
+
+void worker_deadline(struct worker *worker, int64_t when)
+{
+    if (when < worker->next_scan)
+        worker->next_scan = when;
+}
+
+bool worker_adopt(struct worker *worker, struct conn *conn)
+{
+    list_add(&worker->all, conn);
+    counted(worker, conn, true);
+    worker_ready(worker, conn);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET,
+                                .data.ptr = conn};
+    return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, conn->stream.fd, &event) == 0;
+}
+
+void worker_watch_output(struct worker *worker, struct conn *conn)
+{
+    if (conn->watched)
+        return;
+    conn->watched = true;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                                .data.ptr = conn};
+    if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, conn->stream.fd, &event) != 0)
+        conn_kill(conn);
+}
+
+void worker_bury(struct worker *worker, struct conn *conn)
+{
+    list_remove(&worker->all, conn);
+    list_add(&worker->dead, conn);
+    counted(worker, conn, false);
+}
+
+static void reap(struct worker *worker)
+{
+    struct conn *next;
+    for (struct conn *conn = worker->dead; conn != NULL; conn = next) {
+        next = conn->next;
+        if (conn_reapable(conn)) {
+            list_remove(&worker->dead, conn);
+            conn_free(conn);
+        }
+    }
+}
+
+/* --- one turn
+ * ----------------------------------------------------------------------------- */
+
+/* Connections move their bytes, libmicrohttpd answers, the answers leave; again with
+ * those that moved something, until nothing moves or others must have their turn. */
+static void move(struct worker *worker)
+{
+    for (int round = 0; round < ROUNDS_MAXIMUM; round++) {
+        struct conn *list = worker->ready;
+        worker->ready = NULL;
+        while (list != NULL) {
+            struct conn *conn = list;
+            list = conn->next_ready;
+            conn->ready = false;
+            if (conn_step(conn, worker->now))
+                worker_ready(worker, conn);
+        }
+        if (worker->http_pending) {
+            worker->http_pending = false;
+            bool more = http_run(worker); /* may set it again */
+            worker->http_pending = worker->http_pending || more;
+            worker->now = clock_mono_millis();
+        }
+        if (worker->ready == NULL && !worker->http_pending)
+            break;
+    }
+}
+
+static void scan(struct worker *worker)
+{
+    worker->next_scan = worker->now + TURN_MS;
+    struct conn *next;
+    for (struct conn *conn = worker->all; conn != NULL; conn = next) {
+        next = conn->next;
+        if (conn->deadline <= worker->now)
+            conn_timeout(conn, worker->now);
+        else
+            worker_deadline(worker, conn->deadline);
+    }
+}
+
+static void stop_listening(struct worker *worker)
+{
+    int *fds[] = {&worker->listen_fd, &worker->metrics_fd};
+    for (unsigned i = 0; i < 2; i++) {
+        if (*fds[i] < 0)
+            continue;
+        /* Who is in the queue already is still served. */
+        worker_accept(worker, *fds[i], i == 1);
+        (void)epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, *fds[i], NULL);
+        close(*fds[i]);
+        *fds[i] = -1;
+    }
+}
+
+/* Connections that were used and are idle are closed; those that have just come may still
+ * say what they came for, but not for long. */
+static void begin_stop(struct worker *worker)
+{
+    worker->stopping = true;
+    stop_listening(worker);
+    struct conn *next;
+    for (struct conn *conn = worker->all; conn != NULL; conn = next) {
+        next = conn->next;
+        int64_t soon = worker->now + FRESH_STOP_MS;
+        if (conn_idle(conn) && conn->answered > 0) {
+            conn_finish(conn, worker->now);
+        } else if ((conn_idle(conn) || conn->state != CONN_OPEN) &&
+                   conn->deadline > soon) {
+            conn->deadline = soon;
+            worker_deadline(worker, soon);
+        }
+    }
+}
+
+static bool wait_for_events(struct worker *worker)
+{
+    struct epoll_event events[EVENTS_MAXIMUM];
+    int64_t wait = worker->next_scan - worker->now;
+    if (worker->ready != NULL || worker->http_pending || wait < 0)
+        wait = 0;
+    int n = epoll_wait(worker->epoll_fd, events, EVENTS_MAXIMUM,
+                       wait < TURN_MS ? (int)wait : TURN_MS);
+    worker->now = clock_mono_millis();
+    bool knocks = false, knocks_plain = false;
+    for (int i = 0; i < n; i++) {
+        void *who = events[i].data.ptr;
+        if (who == &worker->listen_fd) {
+            knocks = true;
+        } else if (who == &worker->metrics_fd) {
+            knocks_plain = true;
+        } else if (who == &worker->wake_fd) {
+            uint64_t count;
+            (void)!read(worker->wake_fd, &count, sizeof(count));
+        } else {
+            struct conn *conn = who;
+            conn->readable = true;
+            worker_ready(worker, conn);
+        }
+    }
+    /* After the events, because making room frees connections. */
+    if (knocks && worker->listen_fd >= 0)
+        worker_accept(worker, worker->listen_fd, false);
+    if (knocks_plain && worker->metrics_fd >= 0)
+        worker_accept(worker, worker->metrics_fd, true);
+    return n >= 0 || errno == EINTR;
+}
+
+void *worker_main(void *opaque)
+{
+    struct worker *worker = opaque;
+    struct net_server *server = worker->server;
+    worker->now = clock_mono_millis();
+    for (;;) {
+        atomic_store_explicit(&worker->last_turn, worker->now, memory_order_relaxed);
+        if (!wait_for_events(worker))
+            break; /* the epoll descriptor is gone: nothing can be served any more */
+        if (!worker->stopping && atomic_load(&server->stopping))
+            begin_stop(worker);
+        move(worker);
+        if (worker->now >= worker->next_scan)
+            scan(worker);
+        reap(worker);
+        if (worker->stopping &&
+            (worker->all == NULL || worker->now >= atomic_load(&server->stop_by)))
+            break;
+    }
+    while (worker->all != NULL)
+        conn_kill(worker->all);
+    (void)http_run(worker);
+    return NULL;
+}
+
+/* --- beginning and end
+ * -------------------------------------------------------------------- */
+
+void worker_wake(struct worker *worker)
+{
+    uint64_t one = 1;
+    (void)!write(worker->wake_fd, &one, sizeof(one));
+}
+
+static bool listen_to(struct worker *worker, int *fd)
+{
+    if (*fd < 0)
+        return true;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = fd};
+    return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, *fd, &event) == 0;
+}
+
+bool worker_init(struct worker *worker, struct net_server *server, unsigned index,
+                 struct err *err)
+{
+    worker->server = server;
+    worker->index = index;
+    worker->now = clock_mono_millis();
+    worker->next_scan = worker->now + TURN_MS;
+    atomic_init(&worker->last_turn, worker->now);
+    worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    worker->spare_fd = fcntl(worker->wake_fd, F_DUPFD_CLOEXEC, 0);
+    if (worker->epoll_fd < 0 || worker->wake_fd < 0 || worker->spare_fd < 0 ||
+        !listen_to(worker, &worker->wake_fd) || !listen_to(worker, &worker->listen_fd) ||
+        !listen_to(worker, &worker->metrics_fd))
+        return err_errno(err, errno, "worker %u cannot be set up", index);
+    if (!http_start(worker, server->max_connections + SPARE_CONNECTIONS * 3))
+        return err_set(err, ERR_INTERNAL, "libmicrohttpd does not start");
+    return true;
+}
+
+void worker_done(struct worker *worker)
+{
+    http_stop(worker); /* forgets what is left, so that all can be freed */
+    while (worker->all != NULL)
+        conn_kill(worker->all);
+    while (worker->ready != NULL) {
+        worker->ready->ready = false;
+        worker->ready = worker->ready->next_ready;
+    }
+    reap(worker);
+    int fds[] = {worker->listen_fd, worker->metrics_fd, worker->spare_fd, worker->wake_fd,
+                 worker->epoll_fd};
+    for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+}

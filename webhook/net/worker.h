@@ -1,0 +1,90 @@
+/* A worker: one thread, one epoll set, its own listener (SO_REUSEPORT lets the kernel
+ * deal connections out), its own libmicrohttpd daemon, and all connections that came in
+ * by it. Nothing of a worker is touched by another thread, except what is atomic here. */
+#ifndef NRW_NET_WORKER_H
+#define NRW_NET_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/conn.h"
+#include "net/server.h"
+
+struct MHD_Daemon;
+
+#define NET_SCRATCH 65536u
+
+struct worker {
+    struct net_server *server;
+    unsigned index;
+    pthread_t thread;
+    bool started;
+    atomic_int_least64_t last_turn; /* ms; read by net_server_alive */
+
+    int epoll_fd, wake_fd;
+    int listen_fd, metrics_fd; /* -1 where there is none */
+    int spare_fd;              /* given up to accept-and-close when descriptors ran out */
+    struct MHD_Daemon *daemon;
+    bool http_pending;   /* http_run has something to do */
+    struct conn *adding; /* between MHD_add_connection and its callback */
+
+    struct conn *all, *dead; /* doubly linked */
+    struct conn *ready, *ready_last;
+    unsigned count;       /* of `all` on the TLS listener */
+    unsigned plain_count; /* and on the metrics listener */
+    int64_t now;          /* ms; of this turn */
+    int64_t next_scan;    /* when the first deadline may have passed */
+    bool stopping;
+
+    char scratch[NET_SCRATCH]; /* bytes on their way; valid for one call */
+};
+
+struct net_server {
+    struct net_handlers handlers;
+    unsigned threads;
+    unsigned max_connections; /* per worker */
+    int64_t handshake_ms, idle_ms, request_ms, write_ms;
+    unsigned port, metrics_port;
+    atomic_bool draining, stopping;
+    atomic_int_least64_t stop_by; /* ms; set before `stopping` */
+    atomic_size_t large_bodies;   /* bytes of bodies beyond the small ones, all workers */
+    pthread_mutex_t lock;         /* of `tls` */
+    struct net_tls *tls;
+    struct worker *workers;
+};
+
+/* Opens what it needs; `listen_fd` and `metrics_fd` (or -1) become the worker's. */
+bool worker_init(struct worker *worker, struct net_server *server, unsigned index,
+                 struct err *err);
+void worker_done(struct worker *worker); /* the thread has ended or never began */
+void *worker_main(void *worker);         /* for pthread_create */
+void worker_wake(struct worker *worker); /* from any thread */
+
+/* --- for the connections
+ * ----------------------------------------------------------------- */
+
+/* Puts it into the list of those that are looked at in this turn. */
+void worker_ready(struct worker *worker, struct conn *conn);
+/* From now on an event comes when there is room to write, too. Not from the start: most
+ * answers fit, and each would cost a wake-up. */
+void worker_watch_output(struct worker *worker, struct conn *conn);
+/* A deadline at `when` exists. */
+void worker_deadline(struct worker *worker, int64_t when);
+/* The connection's socket is closed: from `all` to `dead`. */
+void worker_bury(struct worker *worker, struct conn *conn);
+/* Closes the longest idle connection. False when none is idle. */
+bool worker_relieve(struct worker *worker);
+
+/* Takes in a new one. False when it cannot be watched; it is in the lists either way. */
+bool worker_adopt(struct worker *worker, struct conn *conn);
+
+/* --- accept.c
+ * ----------------------------------------------------------------------------- */
+
+/* Takes in what waits on a listener, within the limits. */
+void worker_accept(struct worker *worker, int listen_fd, bool plain);
+
+#endif
