@@ -1,0 +1,232 @@
+/* policy/remote and policy/properties: the remote configuration as Spring makes it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "policy/remote.h"
+#include "util/buf.h"
+#include "util/mem.h"
+
+/* "name=value\n" for every property ("!" after an unreadable one's), then the problem. */
+static char *read_all(struct str prefix, const struct kv *data, size_t count)
+{
+    struct arena arena;
+    arena_init(&arena, 64u << 20);
+    struct remote_config config = {.known = true};
+    assert_true(remote_config_read(&arena, prefix, data, count, &config));
+    assert_true(config.known);
+    struct buf out;
+    buf_init(&out, 32u << 20);
+    for (size_t i = 0; i < config.prop_count; i++) {
+        const struct remote_prop *prop = &config.props[i];
+        buf_printf(&out, "%.*s=%.*s%s\n", STR_ARG(prop->name), STR_ARG(prop->value),
+                   prop->unreadable ? "!" : "");
+    }
+    if (config.problem.n > 0)
+        buf_printf(&out, "PROBLEM %.*s", STR_ARG(config.problem));
+    char *text = buf_steal(&out, NULL);
+    assert_non_null(text);
+    arena_done(&arena);
+    return text;
+}
+
+static void expect_data(struct str prefix, const struct kv *data, size_t count,
+                        const char *want)
+{
+    char *got = read_all(prefix, data, count);
+    assert_string_equal(got, want);
+    mem_free(got);
+}
+
+static void expect_yaml(const char *yaml, const char *want)
+{
+    struct kv data = {STR("nvcf-api.yaml"), str_of(yaml)};
+    expect_data(STR(""), &data, 1, want);
+}
+
+static void expect_problem(const char *yaml, const char *part)
+{
+    struct kv data = {STR("nvcf-api.yaml"), str_of(yaml)};
+    char *got = read_all(STR(""), &data, 1);
+    if (strstr(got, "PROBLEM nvcf-api.yaml, ") == NULL || strstr(got, part) == NULL)
+        fail_msg("%s\n-> %s (wanted %s)", yaml, got, part);
+    mem_free(got);
+}
+
+static void test_flatten(void **state)
+{
+    (void)state;
+    expect_yaml("nvcf:\n  registries:\n    recognized:\n      container:\n        ghcr:\n"
+                "          name: GHCR\n          hostname: ghcr.io\n",
+                "nvcf.registries.recognized.container.ghcr.name=GHCR\n"
+                "nvcf.registries.recognized.container.ghcr.hostname=ghcr.io\n");
+    expect_yaml("a.b:\n  c.d: 1\n  \"[x.y]\": 2\n", "a.b.c.d=1\na.b[x.y]=2\n");
+    expect_yaml("a: [x, [y], {k: z}]\nb: []\nc: {}\n",
+                "a[0]=x\na[1][0]=y\na[2].k=z\nb=\n");
+    expect_yaml("a: {12: x, true: y, on: z, y: w, 1.5: v}\n",
+                "a[12]=x\na[true]=z\na.y=w\na[1.5]=v\n");
+    expect_yaml("a: ~\nb: yes\nc: 'yes'\nd: 0x10\ne: 1.50\nf: y\ng: 2026-01-01\n",
+                "a=\nb=true\nc=yes\nd=16\ne=1.50\nf=y\ng=2026-01-01\n");
+    expect_yaml("just a text\n", "");
+    expect_yaml("- a\n", "");
+    expect_yaml("", "");
+    expect_yaml("a: !!binary aGk=\nb: !x y\n", "a=aGk=!\nb=y!\n");
+    expect_yaml("a: !!int x\n", "a=x!\n");
+}
+
+static void test_documents(void **state)
+{
+    (void)state;
+    expect_yaml("a: 1\nb: 2\n---\na: 3\n", "b=2\na=3\n");
+    /* Bound to a profile: both stay. */
+    expect_yaml("a: 1\n---\nspring.config.activate.on-profile: x\na: 2\n---\na: 3\n",
+                "spring.config.activate.on-profile=x\na=2\na=3\n");
+    expect_yaml("a: 1\n---\nspring: {profiles: x}\na: 2\n",
+                "a=1\nspring.profiles=x\na=2\n");
+    expect_yaml("a: 1\n---\nspring: {config: {activate: {on-profile: x}}}\na: 2\n",
+                "a=1\nspring.config.activate.on-profile=x\na=2\n");
+    expect_yaml("a: 1\n---\nspring: {config.activate.on-profile: x}\na: 2\n",
+                "a=1\nspring.config.activate.on-profile=x\na=2\n");
+}
+
+static void test_anchors(void **state)
+{
+    (void)state;
+    expect_yaml("x: &x {k: 1, l: {m: 2}}\ny: *x\nz: {k: 3, <<: *x}\n",
+                "x.k=1\nx.l.m=2\ny.k=1\ny.l.m=2\nz.k=3\nz.l.m=2\n");
+    expect_yaml("x: &x {l: {a: 1}}\nz: {<<: *x, l: {b: 2}}\n", "x.l.a=1\nz.l.b=2\n");
+    expect_yaml("- &x 1\n", "");
+    expect_yaml("p: &p {k: 1}\nq: &q {k: 2, m: 3}\nz: {<<: [*p, *q]}\n",
+                "p.k=1\nq.k=2\nq.m=3\nz.k=1\nz.m=3\n");
+    expect_problem("x: &x 1\nz: {<<: *x}\n", "line 1: << takes a map");
+    expect_problem("x: &x 1\nz: {<<: [*x]}\n", "line 2: << takes a map");
+    struct buf text;
+    buf_init(&text, 1u << 16);
+    buf_text(&text, "a0: &a0 {k: 1}\n");
+    for (int i = 1; i < 40; i++)
+        buf_printf(&text, "a%d: &a%d {<<: [*a%d, *a%d]}\n", i, i, i - 1, i - 1);
+    expect_problem(text.data, "too large or too deep once merge keys");
+    buf_clear(&text);
+    buf_text(&text, "a0: &a0 [x, x, x, x, x, x, x, x]\n");
+    for (int i = 1; i < 12; i++)
+        buf_printf(&text, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1,
+                   i - 1, i - 1);
+    expect_problem(text.data, "too large or too deep once aliases");
+    buf_done(&text);
+}
+
+static void test_problems(void **state)
+{
+    (void)state;
+    expect_problem("a: 1\nb: [\n", "line 3: not YAML");
+    expect_problem("a: 1\na: 2\n", "line 2: a key is given twice");
+    expect_problem("a:\n  ? [x]\n  : 1\n", "line 2: a key that is a map");
+    expect_problem("a: !x {b: 1}\n", "line 1: a tag that is not known");
+    expect_problem("\xff", "line 1: byte 0xff");
+    char longest[700];
+    memset(longest, 'k', sizeof(longest));
+    memcpy(longest + sizeof(longest) - 4, ": 1", 4);
+    expect_problem(longest, "line 1: a property name of more than 512");
+    /* One that cannot be read does not hide the others. */
+    const struct kv data[] = {{STR("a.yaml"), STR("[")},
+                              {STR("b.properties"), STR("x=\\u12")},
+                              {STR("c.yml"), STR("k: v")}};
+    expect_data(
+        STR(""), data, 3,
+        "k=v\nPROBLEM a.yaml, line 2: not YAML: did not find expected node content; "
+        "b.properties, line 1: \\u without four hexadecimal digits");
+}
+
+static void test_filter(void **state)
+{
+    (void)state;
+    const struct kv data[] = {
+        {STR("nvcf-api.yaml"), STR("nvcf:\n  registries: {recognized: 1}\n  other: 2\n"
+                                   "NV-CF.Regis-Tries.x: 3\nnvct.registries.x: 4\n"
+                                   "nvcf[registries].y: 5\nlogging: {level: x}\n")},
+        {STR("nvcf.registries.recognized.container.a.name"), STR("plain")},
+        {STR("README"), STR("text")},
+        {STR("x.properties"), STR("nvcf.registries.z = 6\nother = 7\n")},
+    };
+    expect_data(STR("NVCF"), data, NRW_COUNT(data),
+                "nvcf.registries.recognized=1\nNV-CF.Regis-Tries.x=3\n"
+                "nvcf[registries].y=5\n"
+                "nvcf.registries.recognized.container.a.name=plain\n"
+                "nvcf.registries.z=6\n");
+    expect_data(STR("nvct"), data, NRW_COUNT(data), "nvct.registries.x=4\n");
+    /* The same name in two data keys: which one wins is not known. */
+    const struct kv two[] = {{STR("a.yaml"), STR("k: 1")}, {STR("b.yaml"), STR("k: 2")}};
+    expect_data(STR(""), two, 2, "k=1\nk=2\n");
+    expect_data(STR(""), NULL, 0, "");
+}
+
+static void expect_properties(const char *text, const char *want)
+{
+    struct kv data = {STR("a.properties"), str_of(text)};
+    expect_data(STR(""), &data, 1, want);
+}
+
+static void test_properties(void **state)
+{
+    (void)state;
+    expect_properties("a=1\nb = 2\nc:3\nd 4\n  e\t=\t5 \n", "a=1\nb=2\nc=3\nd=4\ne=5 \n");
+    expect_properties("# c\n! c\n\n  # c\r\nf=6\r\ng\r", "f=6\ng=\n");
+    expect_properties("h = one, \\\n    two\\\r\n  three\ni\\ j\\=k\\:l=m\n",
+                      "h=one, twothree\ni j=k:l=m\n");
+    expect_properties("k=a\\tb\\\\c\\qd\\u00e4\\ud83d\\ude00\\ud83dx\n",
+                      "k=a\tb\\cqd\xc3\xa4\xf0\x9f\x98\x80\xef\xbf\xbdx\n");
+    expect_properties("a=1\na=2\n= x\n:y\n", "a=2\n=y\n");
+    expect_properties("a==b\nc:=d\ne  = =f", "a==b\nc==d\ne==f\n");
+    expect_properties("# a comment does not go on \\\na=1\\", "a=1\n");
+    expect_properties("a=\\ud83d\\u0041\n", "a=\xef\xbf\xbd"
+                                            "A\n");
+    expect_properties("a=\\udc00\n", "a=\xef\xbf\xbd\n");
+    struct kv data = {STR("a.properties"), STR("a=1\nb=2\\\n 3\nc=\\u00g0\n")};
+    expect_data(STR(""), &data, 1,
+                "a=1\nb=23\nPROBLEM a.properties, line 4: \\u without four hexadecimal "
+                "digits");
+}
+
+static void test_every_allocation(void **state)
+{
+    (void)state;
+    const struct kv data[] = {
+        {STR("a.yaml"),
+         STR("x: &x {k: 1, l: [2, 3]}\ny: {<<: *x, z: true}\n---\ny: 1\n")},
+        {STR("b.properties"), STR("p = \\u0041\nq = r\n")},
+        {STR("c.yml"), STR("[")},
+        {STR("d"), STR("plain")},
+    };
+    char *want = read_all(STR(""), data, NRW_COUNT(data));
+    bool passed = false;
+    unsigned long k;
+    for (k = 1; k < 1000 && !passed; k++) {
+        struct arena arena;
+        struct remote_config config = {.known = true};
+        arena_init(&arena, 1u << 20);
+        mem_fail_nth(k);
+        bool good = remote_config_read(&arena, STR(""), data, NRW_COUNT(data), &config);
+        passed = mem_fail_nth(0) < k;
+        assert_int_equal(good, passed);
+        arena_done(&arena);
+    }
+    assert_true(passed);
+    assert_true(k > 5);
+    mem_free(want);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_flatten),          cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_anchors),          cmocka_unit_test(test_problems),
+        cmocka_unit_test(test_filter),           cmocka_unit_test(test_properties),
+        cmocka_unit_test(test_every_allocation),
+    };
+    return cmocka_run_group_tests_name("policy_remote", tests, NULL, NULL);
+}

@@ -1,0 +1,41 @@
+/* The remote-config ConfigMap as properties, as Spring Cloud Kubernetes makes them
+ * (its SourceDataEntriesProcessor, Spring's YamlProcessor and java.util.Properties are
+ * imitated; state of Spring Cloud 2025.1). Text in, values out. Any thread.
+ *
+ * - A data key that ends in .yaml or .yml is YAML with one or more documents. Maps are
+ *   joined with ".", lists with "[0]"; a key that begins with "[" is appended as it is; a
+ *   key that is a number or boolean becomes "[12]". An empty list is a property "".
+ *   Anchors, aliases and merge keys count; a duplicate key is an error, as it is there.
+ * - One that ends in .properties is a Java properties file.
+ * - Any other data key is a property itself, its text the value.
+ *
+ * Of two settings of one name in one file the later wins, unless either stands in a
+ * document bound to a profile (spring.config.activate.on-profile, spring.profiles): we do
+ * not know the profiles of the running API, so both are kept. So they are when different
+ * data keys set one name: which one wins depends on the application's name. For the same
+ * reason files are read that the API would skip because of their name.
+ *
+ * Dropped: every property whose letters and digits do not begin with "<prefix>registries"
+ * (spring_concerns), and so everything that is no registry's. Numbers keep their spelling
+ * where it is decimal; Spring would print 1.50 as 1.5. */
+#ifndef NRW_POLICY_REMOTE_H
+#define NRW_POLICY_REMOTE_H
+
+#include "core/workload.h"
+#include "util/arena.h"
+
+/* Fills props, prop_count and problem of `ret_config`; name and known are the caller's. A
+ * data key that cannot be read gives a problem, "nvcf-api.yaml, line 3: …", and the
+ * others are read all the same. `prefix`: "NVCF", in any case; "" keeps every property.
+ * Texts live in the arena. False when the arena refused: nothing may be concluded then.
+ */
+bool remote_config_read(struct arena *arena, struct str prefix, const struct kv *data,
+                        size_t count, struct remote_config *ret_config) NRW_MUST_CHECK;
+
+/* A Java properties file. Calls `add` for every entry in order, with texts in the arena.
+ * False: `ret_line` and `ret_problem` (a literal) say why, or arena->failed. */
+typedef void properties_add(void *context, struct str name, struct str value);
+bool properties_parse(struct arena *arena, struct str text, properties_add *add,
+                      void *context, unsigned *ret_line, const char **ret_problem);
+
+#endif
