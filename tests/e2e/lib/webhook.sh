@@ -170,6 +170,29 @@ hook_start() {
     wait_for 10 'the webhook' hook_ready
 }
 
+# hook_kubeconfig FILE: the webhook's own account, by a token, with the rights it may have
+hook_kubeconfig() {
+    local token
+    kubectl apply -f "$E2E_LIB/webhook-rbac.yaml" >/dev/null
+    token=$(kubectl -n "$hook_namespace" create token "$hook_name" --duration 2h)
+    kubectl config view --raw --minify --flatten -o json | jq --arg t "$token" \
+        '.users = [{name: "webhook", user: {token: $t}}] | .contexts[0].context.user = "webhook"' >"$1"
+    chmod 600 "$1"
+}
+
+# hook_start_live [serve flags…]: policy and ConfigMaps through the API; it need not be ready
+hook_start_live() {
+    hook_address
+    hook_kubeconfig "$E2E_TMP/webhook.kubeconfig"
+    spawn webhook "$E2E_WEBHOOK_BIN" serve --listen "$E2E_HOOK_IP:$E2E_HOOK_PORT" \
+        --metrics-listen "127.0.0.1:$E2E_HOOK_METRICS" --kubeconfig "$E2E_TMP/webhook.kubeconfig" \
+        --policy-configmap "$hook_namespace/nvcf-registry-policy" \
+        --tls-cert "$E2E_TMP/pki/hook.crt" --tls-key "$E2E_TMP/pki/hook.key" \
+        --log-format text --drain-seconds 0 "$@"
+    wait_for 5 'the webhook to listen' curl -fsS --max-time 3 \
+        "http://127.0.0.1:$E2E_HOOK_METRICS/healthz"
+}
+
 # hook_stop: ends it, and waits until it is gone
 hook_stop() {
     [ -f "$E2E_TMP/webhook.pid" ] || return 0
@@ -214,22 +237,29 @@ policy_set() {
     [ -z "$before" ] || wait_for 20 'the new policy' policy_hash_is_not "$before"
 }
 
-# policy [top-level lines…] -- [KEY=hostname=name…]: writes one and puts it into force
-policy() {
+# policy_text [top-level lines…] -- [KEY=hostname=name…]: a policy
+policy_text() {
     local entry key host
-    {
-        printf 'apiVersion: nvcf-registry-webhook/v1\nkind: RegistryPolicy\n'
-        while [ $# -gt 0 ] && [ "$1" != -- ]; do
-            printf '%s\n' "$1"
-            shift
-        done
-        [ $# -eq 0 ] || shift
-        [ $# -eq 0 ] || echo 'registries:'
-        for entry in "$@"; do
-            key=${entry%%=*}
-            entry=${entry#*=}
-            host=${entry%%=*}
-            printf '  %s:\n    name: %s\n    hostname: %s\n' "$key" "${entry#*=}" "$host"
-        done
-    } | policy_set
+    printf 'apiVersion: nvcf-registry-webhook/v1\nkind: RegistryPolicy\n'
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        printf '%s\n' "$1"
+        shift
+    done
+    [ $# -eq 0 ] || shift
+    [ $# -eq 0 ] || echo 'registries:'
+    for entry in "$@"; do
+        key=${entry%%=*}
+        entry=${entry#*=}
+        host=${entry%%=*}
+        printf '  %s:\n    name: %s\n    hostname: %s\n' "$key" "${entry#*=}" "$host"
+    done
+}
+
+# policy: the same, put into force as the policy file
+policy() { policy_text "$@" | policy_set; }
+
+# policy_configmap: the policy from standard input, as the ConfigMap that is watched
+policy_configmap() {
+    kubectl -n "$hook_namespace" create configmap nvcf-registry-policy --dry-run=client \
+        -o yaml --from-literal=policy.yaml="$(cat)" | kubectl apply -f - 2>&1
 }

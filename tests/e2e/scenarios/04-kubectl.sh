@@ -61,16 +61,12 @@ check 'a ConfigMap that is none of ours' kubectl -n nvcf create configmap unrela
     --from-literal="${registry}_DOCKER_HOSTNAME=mirror.corp.example"
 
 # ---- the policy ConfigMap
-policy_configmap() {
-    kubectl -n "$hook_namespace" create configmap nvcf-registry-policy --dry-run=client \
-        -o yaml --from-literal=policy.yaml="$1" | kubectl apply -f -
-}
-check 'the policy ConfigMap: a good one' policy_configmap "$(cat "$E2E_TMP/policy.yaml")"
+check 'the policy ConfigMap: a good one' policy_configmap <"$E2E_TMP/policy.yaml"
 expect_refused 'the policy ConfigMap: a built-in as a key' policy_configmap \
-    "$(sed 's/GHCR/DOCKER/' "$E2E_TMP/policy.yaml")"
+    < <(sed 's/GHCR/DOCKER/' "$E2E_TMP/policy.yaml")
 expect_text '  by name' DOCKER
 expect_refused 'the policy ConfigMap: a field that does not exist' policy_configmap \
-    "$(cat "$E2E_TMP/policy.yaml"; echo 'colour: green')"
+    < <(cat "$E2E_TMP/policy.yaml" && echo 'colour: green')
 expect_text '  by name' colour
 kubectl -n "$hook_namespace" delete configmap nvcf-registry-policy >/dev/null
 

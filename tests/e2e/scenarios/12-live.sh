@@ -1,0 +1,96 @@
+# shellcheck shell=bash
+# The webhook as a citizen of the cluster: the policy in its ConfigMap, the -env ConfigMaps
+# known by watch, an account with no more rights than it may have. What a Deployment's
+# review can only know through a ConfigMap is proven here.
+# shellcheck source=../lib/scenario.sh
+. "$E2E_LIB/scenario.sh"
+
+ghcr='GHCR=ghcr.io=GitHub Container Registry'
+mapfile -t flags < <(key_flags GHCR ghcr.io 'GitHub Container Registry')
+hook_unconfig
+kubectl -n "$hook_namespace" delete configmap nvcf-registry-policy --ignore-not-found >/dev/null
+
+if ! hook_start_live; then
+    skip 'the live webhook' "serve does not take --policy-configmap and --kubeconfig yet: $(tail -n 1 "$E2E_TMP/log/webhook.log")"
+    exit 0
+fi
+
+# ---- no policy yet
+check 'the API is there before the webhook' api_install
+not_ready() { ! hook_ready; }
+check 'without a policy it is not ready' not_ready
+hook_config Fail
+dead() { ! hook_canary >/dev/null; }
+check 'and never says yes' wait_for 10 'a refusal' dead
+run kubectl -n nvcf annotate deployment "$deployment" note=1
+same 'to a change of the Deployment' 1 "$RC"
+hook_unconfig
+
+# ---- the policy arrives
+policy_text -- "$ghcr" | policy_configmap >/dev/null
+check 'with a policy it is ready' wait_for 5 'readiness' hook_ready
+hook_config Fail
+check 'and is called' wait_for 10 'the API server to call the webhook' hook_called
+check 'an upgrade is injected' api_upgrade --set api.awsRegion=eu-west-1
+check '  by the watched policy' env_is "${registry}_GHCR_HOSTNAME" ghcr.io
+
+slowest=0
+for i in {1..10}; do
+    before=$(policy_hash)
+    start=$(date +%s%3N)
+    policy_text -- "$ghcr" "INTERNAL=registry$i.corp.example=Corporate" | policy_configmap >/dev/null
+    wait_for 5 'the new policy' policy_hash_is_not "$before" || break
+    took=$(($(date +%s%3N) - start))
+    [ "$took" -le "$slowest" ] || slowest=$took
+done
+echo "          from kubectl apply to in force, kubectl included: slowest of 10 was $slowest ms"
+check 'an edited policy is in force within a second and a half' [ "$slowest" -lt 1500 ]
+
+# ---- what only the -env ConfigMap says
+set_env() { kubectl -n nvcf set env "deployment/$deployment" -c helm-nvcf-api "$@"; }
+in_force() { # policy from standard input
+    local before
+    before=$(policy_hash)
+    policy_configmap >/dev/null
+    wait_for 5 'the new policy' policy_hash_is_not "$before"
+}
+check 'GHCR through Helm values' api_upgrade "${flags[@]}"
+in_force < <(policy_text 'mode: Check' -- "$ghcr")
+check 'Check: the ConfigMap alone is enough' set_env "${registry}_GHCR_NAME-" "${registry}_GHCR_HOSTNAME-"
+check '  and it is not in env' env_absent "${registry}_GHCR_HOSTNAME"
+
+# ---- the race: Helm writes the ConfigMap and, within milliseconds, the Deployment
+env_configmap() { # JSON of data
+    kubectl -n nvcf get configmap "$deployment-env" -o json |
+        jq --argjson d "$1" '.data = $d' | kubectl replace -f -
+}
+good="{\"${registry}_GHCR_NAME\": \"GitHub Container Registry\", \"${registry}_GHCR_HOSTNAME\": \"ghcr.io\"}"
+refused=0
+missed=0
+for i in {1..10}; do
+    env_configmap '{"OTHER": "1"}' >/dev/null
+    sleep 0.3
+    ! set_env "BEFORE=$i" >/dev/null 2>&1 || missed=$((missed + 1))
+    env_configmap "$good" >/dev/null
+    set_env "AFTER=$i" >/dev/null 2>&1 || refused=$((refused + 1))
+done
+same 'ten times without the ConfigMap entries: refused' 0 "$missed"
+same 'ten times just after they were written: allowed' 0 "$refused"
+
+in_force < <(policy_text 'unlisted: Remove' -- "$ghcr")
+mapfile -t gitlab < <(key_flags GITLAB registry.gitlab.com GitLab)
+expect_refused 'unlisted Remove: what comes from a ConfigMap cannot be taken out' api_upgrade "${gitlab[@]}"
+expect_text '  and it says what to unset' GITLAB 'Helm value'
+
+# ---- a bad policy
+expect_refused 'a bad policy is refused at kubectl apply' policy_configmap \
+    < <(policy_text -- 'DOCKER=mirror.corp.example=Mirror')
+hash=$(policy_hash)
+hook_unconfig
+check 'a bad policy that slips past' wait_for 10 'it to be stored' policy_configmap \
+    < <(policy_text -- 'DOCKER=mirror.corp.example=Mirror')
+sleep 1
+same '  does not replace the good one' "$hash" "$(policy_hash)"
+kubectl -n "$hook_namespace" delete configmap nvcf-registry-policy >/dev/null
+sleep 1
+same 'nor does its end' "$hash" "$(policy_hash)"
