@@ -178,7 +178,7 @@ image:
 	@tests/image/run.sh
 sbom:
 	@tools/setup.sh image
-	@tests/image/sbom.sh
+	@tools/sbom.sh
 bench: test-programs
 	@NRW_BIN=$(abspath $(BIN)) NRW_BUILD=$(abspath $B) bench/run.sh
 
