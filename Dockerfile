@@ -10,7 +10,7 @@
 # bytes; build with a fixed timestamp (buildah --timestamp, SOURCE_DATE_EPOCH) for the same digest.
 ARG BASE=docker.io/library/debian:bookworm-slim
 
-FROM ${BASE} AS libraries
+FROM --platform=${BUILDPLATFORM:-linux/amd64} ${BASE} AS libraries
 ARG TARGETARCH
 COPY tools/static-libs.sh /
 RUN /static-libs.sh packages "${TARGETARCH}"

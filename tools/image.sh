@@ -99,7 +99,7 @@ bud() { # ARG…
 # every commit would build them anew.
 bud --timestamp 0 --target libraries -t "localhost/nvcf-registry-webhook-libraries:$arch"
 options=(--layers)
-bud --timestamp "$epoch" --build-arg "VERSION=$version" --build-arg "COMMIT=$commit" \
+bud --timestamp "$epoch" --platform "linux/$arch" --build-arg "VERSION=$version" --build-arg "COMMIT=$commit" \
     --iidfile "$store/iid" -t "$tag"
 buildah "${storage[@]}" rmi --prune >/dev/null 2>&1 || true
 sed "s|^sha256:||" "$store/iid"
