@@ -26,17 +26,30 @@ static void clean(char *text)
     }
 }
 
-int cli_trouble(const struct cli_command *command, const char *fmt, ...)
+static void complain(const struct cli_command *command, const char *fmt, va_list args)
 {
     char text[2048];
-    va_list args;
-    va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
     clean(text);
     fprintf(stderr, CLI_PROGRAM "%s%s: %s\n", command != NULL ? " " : "",
             command != NULL ? command->name : "", text);
+}
+
+int cli_trouble(const struct cli_command *command, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    complain(command, fmt, args);
+    va_end(args);
     return CLI_TROUBLE;
+}
+
+void cli_note(const struct cli_command *command, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    complain(command, fmt, args);
+    va_end(args);
 }
 
 /* --- options --------------------------------------------------------------------------

@@ -74,6 +74,9 @@ void cli_print_help(const struct cli_command *command);
  * characters are shown as "?". Returns CLI_TROUBLE. `command` NULL: without a name. */
 int cli_trouble(const struct cli_command *command, const char *fmt, ...) NRW_PRINTF(2, 3);
 
+/* The same for what is worth knowing and no trouble. */
+void cli_note(const struct cli_command *command, const char *fmt, ...) NRW_PRINTF(2, 3);
+
 /* The index of `value` among `words`; false, and said in one line with the nearest word,
  * when it is none of them. `option` as the user wrote it: "-o". */
 bool cli_choice(const struct cli_command *command, const char *option, const char *value,

@@ -209,7 +209,8 @@ bool decide_deployment(struct arena *arena, const struct policy *policy,
         .prefix = target->prefix,
         .inject = inject,
         .can_set = changing,
-        .whole = true,
+        /* In Audit the mutating pass has said what it would add. */
+        .whole = changing || !(inject && policy->enforcement == POLICY_AUDIT),
         .findings = &decision.findings,
     };
     take_over(arena, policy, &sources.findings, &decision.findings);
@@ -230,30 +231,63 @@ bool decide_deployment(struct arena *arena, const struct policy *policy,
     return true;
 }
 
+static void read_alone(struct arena *arena, struct str prefix,
+                       const struct config_map *config_map,
+                       const struct remote_config *remote, struct sources *ret_sources)
+{
+    if (config_map != NULL)
+        sources_read_config_map(arena, prefix, config_map, ret_sources);
+    else
+        sources_read_remote(arena, prefix, remote, ret_sources);
+}
+
+/* The order counts too: it is that of the object, and equal objects have equal orders. */
+static bool says_the_same(const struct sources *a, const struct sources *b)
+{
+    if (a->declared.count != b->declared.count ||
+        findings_count(&a->findings) != findings_count(&b->findings))
+        return false;
+    for (size_t i = 0; i < a->declared.count; i++) {
+        const struct declaration *left = sources_at(a, i);
+        const struct declaration *right = sources_at(b, i);
+        if (!str_eq(left->variable, right->variable) ||
+            !str_eq(left->value, right->value))
+            return false;
+    }
+    for (size_t i = 0; i < findings_count(&a->findings); i++) {
+        if (!str_eq(findings_at(&a->findings, i)->message,
+                    findings_at(&b->findings, i)->message))
+            return false;
+    }
+    return true;
+}
+
 bool decide_config_map(struct arena *arena, const struct policy *policy,
-                       struct str prefix, const struct config_map *config_map,
-                       const struct remote_config *remote, bool unchanged,
-                       struct decision *ret_decision)
+                       const struct config_map_input *input,
+                       struct decision *ret_decision, bool *ret_concerned)
 {
     struct decision decision = {.patch = {.container = 0}};
     struct sources sources;
-    struct registries registries;
-    if (config_map != NULL)
-        sources_read_config_map(arena, prefix, config_map, &sources);
-    else
-        sources_read_remote(arena, prefix, remote, &sources);
+    read_alone(arena, input->prefix, input->config_map, input->remote, &sources);
+    bool unchanged = false;
+    if (input->old_config_map != NULL || input->old_remote != NULL) {
+        struct sources old;
+        read_alone(arena, input->prefix, input->old_config_map, input->old_remote, &old);
+        unchanged = says_the_same(&sources, &old);
+    }
+    bool concerned = sources.declared.count > 0 || findings_count(&sources.findings) > 0;
     /* The Deployment will carry the policy's registries whatever the mode is: what this
      * ConfigMap declares must get on with them. */
-    bool concerned = sources.declared.count > 0;
-    if (concerned)
-        plan_declare_all(arena, policy, prefix, &sources);
+    if (sources.declared.count > 0)
+        plan_declare_all(arena, policy, input->prefix, &sources);
+    struct registries registries;
     registries_group(arena, policy, &sources, &registries);
     if (arena->failed)
         return false;
     struct judge judge = {
         .arena = arena,
         .policy = policy,
-        .prefix = prefix,
+        .prefix = input->prefix,
         .inject = policy->mode == POLICY_INJECT,
         .findings = &decision.findings,
     };
@@ -263,5 +297,6 @@ bool decide_config_map(struct arena *arena, const struct policy *policy,
     if (!conclude(arena, policy, unchanged, false, &decision))
         return false;
     *ret_decision = decision;
+    *ret_concerned = concerned;
     return true;
 }

@@ -34,14 +34,19 @@ bool decide_deployment(struct arena *arena, const struct policy *policy,
                        const struct workload *workload, enum decide_phase phase,
                        struct decision *ret_decision);
 
-/* A ConfigMap on its own, as the environment (`config_map`) or as the remote
- * configuration
- * (`remote`) of a target with this prefix; the other one is NULL. `unchanged`: an UPDATE
- * that leaves the data as it was. */
+/* A ConfigMap on its own, as the environment or as the remote configuration of a target.
+ */
+struct config_map_input {
+    struct str prefix;
+    const struct config_map *config_map, *old_config_map; /* or NULL, NULL */
+    const struct remote_config *remote, *old_remote;      /* or NULL, NULL */
+};
+
+/* An UPDATE that leaves what the ConfigMap says about registries as it was is not denied.
+ * *ret_concerned: it says something about registries (or hides whether it does). */
 bool decide_config_map(struct arena *arena, const struct policy *policy,
-                       struct str prefix, const struct config_map *config_map,
-                       const struct remote_config *remote, bool unchanged,
-                       struct decision *ret_decision);
+                       const struct config_map_input *input,
+                       struct decision *ret_decision, bool *ret_concerned);
 
 /* The message of a denial: every finding, most serious first. At most `maximum` bytes. */
 struct str decide_message(struct arena *arena, const struct decision *decision,

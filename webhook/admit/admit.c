@@ -1,0 +1,150 @@
+/* One admission; see admit.h. The answer is written by hand into a buffer: it is small,
+ * and its bytes must be the same for the same input. */
+#include "admit/admit.h"
+
+#include "admit/judge.h"
+#include "admit/patch_json.h"
+#include "util/mem.h"
+
+#define MESSAGE_MAXIMUM 16384u
+
+static const char *decision_word(const struct judged *judged)
+{
+    if (!judged->concerned)
+        return "skip";
+    if (!judged->decision.allowed)
+        return "deny";
+    if (judged->decision.audited)
+        return "audit";
+    if (judged->decision.ratcheted)
+        return "ratchet";
+    return judged->patch != NULL ? "patch" : "allow";
+}
+
+static void write_warnings(struct arena *arena, const struct judged *judged,
+                           struct buf *out)
+{
+    const struct findings *findings = &judged->decision.findings;
+    bool first = true;
+    for (size_t i = 0; i <= findings_count(findings); i++) {
+        struct str text;
+        if (i < findings_count(findings)) {
+            if (findings_at(findings, i)->severity != SEVERITY_WARNING)
+                continue;
+            text = decide_warning(arena, findings_at(findings, i));
+        } else {
+            if (judged->patch_problem == NULL)
+                continue;
+            text = str_of(judged->patch_problem);
+        }
+        buf_text(out, first ? ",\"warnings\":[" : ",");
+        buf_json_string(out, text);
+        first = false;
+    }
+    if (!first)
+        buf_char(out, ']');
+}
+
+static void write_audit(const struct judged *judged, const struct policy *policy,
+                        struct buf *out)
+{
+    const struct findings *findings = &judged->decision.findings;
+    if (!judged->concerned)
+        return;
+    buf_printf(out, ",\"auditAnnotations\":{\"decision\":\"%s\",\"findings\":\"",
+               decision_word(judged));
+    bool seen[FINDING_COUNT] = {false};
+    bool first = true;
+    for (size_t i = 0; i < findings_count(findings); i++) {
+        enum finding_id id = findings_at(findings, i)->id;
+        if (seen[id])
+            continue;
+        seen[id] = true;
+        buf_printf(out, "%s%s", first ? "" : ",", finding_name(id));
+        first = false;
+    }
+    buf_printf(out, "\",\"policy\":\"%s\"}", policy->hash);
+}
+
+static bool write_patch(const struct judged *judged, struct buf *out, struct err *err)
+{
+    if (judged->patch == NULL)
+        return true;
+    size_t size = json_dumpb(judged->patch, NULL, 0, JSON_COMPACT);
+    NRW_AUTOFREE char *text = size > 0 ? mem_alloc(size) : NULL;
+    if (text == NULL || json_dumpb(judged->patch, text, size, JSON_COMPACT) != size)
+        return err_nomem(err);
+    buf_text(out, ",\"patchType\":\"JSONPatch\",\"patch\":\"");
+    patch_base64(out, str_from(text, size));
+    buf_char(out, '"');
+    return true;
+}
+
+static bool write_answer(struct arena *arena, const struct admit_input *input,
+                         const struct admit_outcome *outcome, const struct judged *judged,
+                         struct buf *out, struct err *err)
+{
+    buf_text(out, "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\","
+                  "\"response\":{\"uid\":");
+    buf_json_string(out, outcome->uid);
+    buf_printf(out, ",\"allowed\":%s", outcome->allowed ? "true" : "false");
+    if (!outcome->allowed) {
+        buf_text(out, ",\"status\":{\"code\":403,\"reason\":\"Forbidden\",\"message\":");
+        buf_json_string(out, outcome->message);
+        buf_char(out, '}');
+    }
+    if (!write_patch(judged, out, err))
+        return false;
+    write_warnings(arena, judged, out);
+    write_audit(judged, input->policy, out);
+    buf_text(out, "}}\n");
+    if (out->failed || arena->failed)
+        return err_nomem(err);
+    return true;
+}
+
+bool admit_review(struct arena *arena, const struct admit_input *input,
+                  struct buf *answer, struct admit_outcome *ret_outcome, struct err *err)
+{
+    NRW_AUTO_REVIEW struct review review = {.root = NULL};
+    if (!review_read(input->body, &review, err))
+        return false;
+    NRW_AUTO_JUDGED struct judged judged = {.patch = NULL};
+    if (!judge_object(arena, input, &review, &judged, err))
+        return false;
+    struct admit_outcome outcome = {
+        .uid = arena_str(arena, review.uid),
+        .kind = arena_str(arena, review.kind_name),
+        .name_space = arena_str(arena, review.name_space),
+        .name = arena_str(arena, review.name),
+        .operation = arena_str(arena, review.operation),
+        .user = arena_str(arena, review.user),
+        .object_uid = arena_str(arena, review.object_uid),
+        .dry_run = review.dry_run,
+        .allowed = judged.decision.allowed,
+        .changed = judged.patch != NULL,
+        .decision = decision_word(&judged),
+        .rests_on_config_map = judged.rests_on_config_map,
+        .findings = judged.decision.findings,
+        .message = STR(""),
+    };
+    if (!outcome.allowed)
+        outcome.message = decide_message(arena, &judged.decision, MESSAGE_MAXIMUM);
+    if (arena->failed)
+        return err_nomem(err);
+    if (!write_answer(arena, input, &outcome, &judged, answer, err))
+        return false;
+    /* Findings may point into the review's JSON, which ends here. */
+    for (size_t i = 0; i < findings_count(&outcome.findings); i++) {
+        struct finding *finding = findings_at(&outcome.findings, i);
+        finding->key = arena_str(arena, finding->key);
+        finding->source = arena_str(arena, finding->source);
+        finding->path = arena_str(arena, finding->path);
+        finding->message = arena_str(arena, finding->message);
+        finding->advice = arena_str(arena, finding->advice);
+    }
+    if (arena->failed)
+        return err_nomem(err);
+    *ret_outcome = outcome;
+    return true;
+}

@@ -1,0 +1,27 @@
+/* The ConfigMaps that are known: given to `review` among its documents, or seen by the
+ * watch. A snapshot: filled by one owner, then frozen and read by many. */
+#ifndef NRW_ADMIT_CONFIG_MAPS_H
+#define NRW_ADMIT_CONFIG_MAPS_H
+
+#include <jansson.h>
+
+#include "core/workload.h"
+
+struct config_maps;
+
+struct config_maps *config_maps_new(void); /* NULL: out of memory */
+void config_maps_free(struct config_maps *maps);
+void config_maps_cleanup(struct config_maps **maps);
+#define NRW_AUTO_CONFIG_MAPS NRW_CLEANUP(config_maps_cleanup)
+
+/* Adds a ConfigMap (a reference to the JSON is kept), or replaces the one of that name.
+ * False: out of memory. */
+bool config_maps_add(struct config_maps *maps, struct str name_space, json_t *config_map);
+
+/* All of them; those of one namespace are not apart. */
+const struct config_map *config_maps_items(const struct config_maps *maps,
+                                           size_t *ret_count);
+const struct config_map *config_maps_find(const struct config_maps *maps,
+                                          struct str name_space, struct str name);
+
+#endif

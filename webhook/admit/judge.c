@@ -1,0 +1,215 @@
+/* One object judged; see judge.h. */
+#include "admit/judge.h"
+
+#include "admit/object.h"
+#include "admit/patch_json.h"
+#include "policy/policy_load.h"
+#include "policy/remote.h"
+
+void judged_done(struct judged *judged)
+{
+    json_decref(judged->patch);
+    judged->patch = NULL;
+}
+
+static void note_source(struct judged *judged)
+{
+    const struct findings *findings = &judged->decision.findings;
+    for (size_t i = 0; i < findings_count(findings) && !judged->decision.allowed; i++) {
+        const struct finding *finding = findings_at(findings, i);
+        judged->rests_on_config_map = judged->rests_on_config_map ||
+                                      str_starts(finding->source, STR("configmap/")) ||
+                                      str_starts(finding->source, STR("remoteConfig/"));
+    }
+}
+
+static bool make_patch(struct review *review, struct judged *judged, struct err *err)
+{
+    if (judged->decision.patch.ops.count == 0)
+        return true;
+    judged->patch = patch_json(&judged->decision.patch);
+    if (judged->patch == NULL)
+        return err_nomem(err);
+    struct err why = {.code = ERR_NONE};
+    if (patch_apply(review->object, judged->patch, &why))
+        return true;
+    /* A patch that does not apply fails the user's request whatever failurePolicy says
+     * (admission-contract.md, part 2): rather none, and a warning. */
+    json_decref(judged->patch);
+    judged->patch = NULL;
+    judged->patch_problem =
+        "the registries were not injected: the patch did not apply to the "
+        "object as it came (please report this)";
+    return true;
+}
+
+static bool judge_deployment(struct arena *arena, const struct admit_input *input,
+                             struct review *review, struct judged *judged,
+                             struct err *err)
+{
+    const struct policy_target *target = object_target(
+        arena, input->policy, review->name_space, review->object, review->old_object);
+    if (target == NULL)
+        return !arena->failed || err_nomem(err);
+    judged->concerned = true;
+    judged->target = target->prefix;
+    struct workload workload;
+    enum decide_phase phase =
+        input->endpoint == ADMIT_MUTATE ? DECIDE_MUTATE : DECIDE_VALIDATE;
+    if (!object_workload(arena, target, review->name_space, review->object,
+                         review->old_object, input->config_maps, &workload) ||
+        !decide_deployment(arena, input->policy, target, &workload, phase,
+                           &judged->decision))
+        return err_nomem(err);
+    note_source(judged);
+    return make_patch(review, judged, err);
+}
+
+static bool judge_policy(struct arena *arena, struct str text, struct judged *judged,
+                         struct err *err)
+{
+    judged->concerned = true;
+    NRW_AUTO_POLICY_DOC struct policy_doc *doc = policy_doc_new(text, err);
+    if (doc == NULL)
+        return false;
+    judged->decision.allowed = doc->policy != NULL;
+    for (size_t i = 0; i < findings_count(&doc->findings); i++) {
+        const struct finding *from = findings_at(&doc->findings, i);
+        struct finding *to =
+            findings_add(arena, &judged->decision.findings, from->id, from->severity);
+        if (to == NULL)
+            return err_nomem(err);
+        *to = *from;
+        to->key = arena_str(arena, from->key);
+        to->source = arena_str(arena, from->source);
+        to->path = arena_str(arena, from->path);
+        to->message = arena_str(arena, from->message);
+        to->advice = arena_str(arena, from->advice);
+    }
+    return !arena->failed || err_nomem(err);
+}
+
+static bool missing_policy(struct arena *arena, struct judged *judged, struct err *err)
+{
+    judged->concerned = true;
+    struct finding *finding = findings_add(arena, &judged->decision.findings,
+                                           FINDING_INVALID_POLICY, SEVERITY_ERROR);
+    if (finding == NULL)
+        return err_nomem(err);
+    judged->decision.allowed = false;
+    finding->source = STR("policy");
+    finding->path = STR("data");
+    finding->message = STR("the policy's ConfigMap has no data key " POLICY_DATA_KEY);
+    finding->advice = STR("write the policy under " POLICY_DATA_KEY);
+    return true;
+}
+
+static bool is_policy(const struct admit_input *input, const struct review *review,
+                      struct str name, struct str text)
+{
+    if (!str_is_null(input->policy_name) && input->policy_name.n > 0)
+        return str_eq(name, input->policy_name) &&
+               str_eq(review->name_space, input->policy_namespace);
+    return str_eq(name, STR(POLICY_CONFIGMAP)) ||
+           (!str_is_null(text) && str_find(text, STR(POLICY_API_VERSION)) < text.n);
+}
+
+/* A ConfigMap is the remote configuration by its name; anything else whose name ends in
+ * -env is an environment (nvcf-facts.md, part 1). */
+static bool read_alone(struct arena *arena, struct str prefix,
+                       const struct config_map *map, bool is_remote,
+                       struct remote_config *ret_remote)
+{
+    if (!is_remote)
+        return true;
+    *ret_remote = (struct remote_config){.name = map->name, .known = true};
+    return remote_config_read(arena, prefix, map->data, map->data_count, ret_remote);
+}
+
+static bool judge_for_target(struct arena *arena, const struct admit_input *input,
+                             const struct policy_target *target,
+                             const struct config_map *map,
+                             const struct config_map *old_map, bool is_remote,
+                             struct decision *ret_decision, bool *ret_concerned)
+{
+    struct remote_config remote;
+    struct remote_config old_remote;
+    if (!read_alone(arena, target->prefix, map, is_remote, &remote) ||
+        (old_map != NULL &&
+         !read_alone(arena, target->prefix, old_map, is_remote, &old_remote)))
+        return false;
+    const struct config_map_input alone = {
+        .prefix = target->prefix,
+        .config_map = is_remote ? NULL : map,
+        .old_config_map = is_remote ? NULL : old_map,
+        .remote = is_remote ? &remote : NULL,
+        .old_remote = is_remote && old_map != NULL ? &old_remote : NULL,
+    };
+    return decide_config_map(arena, input->policy, &alone, ret_decision, ret_concerned);
+}
+
+static bool judge_config_map(struct arena *arena, const struct admit_input *input,
+                             struct review *review, struct judged *judged,
+                             struct err *err)
+{
+    struct str text =
+        object_text(json_object_get(review->object, "data"), POLICY_DATA_KEY);
+    if (is_policy(input, review, review->name, text))
+        return str_is_null(text) ? missing_policy(arena, judged, err)
+                                 : judge_policy(arena, text, judged, err);
+    bool is_remote = str_ends(review->name, STR("-remote-config"));
+    if (!is_remote && !str_ends(review->name, STR("-env")))
+        return true;
+    struct config_map map;
+    struct config_map old_map;
+    bool has_old = review->old_object != NULL;
+    if (!object_config_map(arena, review->name_space, review->object, &map) ||
+        (has_old &&
+         !object_config_map(arena, review->name_space, review->old_object, &old_map)))
+        return err_nomem(err);
+    map.name = review->name;
+    const struct policy_target *by_label = object_target(
+        arena, input->policy, review->name_space, review->object, review->old_object);
+    for (size_t i = 0; i < input->policy->target_count; i++) {
+        const struct policy_target *target = &input->policy->targets[i];
+        struct decision decision;
+        bool concerned;
+        if (!str_eq(target->name_space, review->name_space))
+            continue;
+        if (!judge_for_target(arena, input, target, &map, has_old ? &old_map : NULL,
+                              is_remote, &decision, &concerned))
+            return err_nomem(err);
+        /* The other service's variables in a ConfigMap of this one do nothing. */
+        if (by_label != NULL ? target != by_label : !concerned)
+            continue;
+        judged->concerned = true;
+        judged->target = target->prefix;
+        judged->decision = decision;
+        return true;
+    }
+    return !arena->failed || err_nomem(err);
+}
+
+bool judge_object(struct arena *arena, const struct admit_input *input,
+                  struct review *review, struct judged *ret_judged, struct err *err)
+{
+    NRW_AUTO_JUDGED struct judged judged = {
+        .target = str_null(),
+        .decision = {.allowed = true},
+    };
+    bool judges = review->object != NULL && !object_is_deleted(review->object) &&
+                  !review->has_subresource &&
+                  (str_eq(review->operation, STR("CREATE")) ||
+                   str_eq(review->operation, STR("UPDATE")));
+    bool good = true;
+    if (judges && review->kind == REVIEW_DEPLOYMENT)
+        good = judge_deployment(arena, input, review, &judged, err);
+    else if (judges && review->kind == REVIEW_CONFIG_MAP &&
+             input->endpoint == ADMIT_VALIDATE)
+        good = judge_config_map(arena, input, review, &judged, err);
+    if (!good)
+        return false;
+    *ret_judged = judged;
+    judged.patch = NULL; /* the caller's now */
+    return true;
+}

@@ -1,0 +1,28 @@
+/* One object judged: which rule applies to it, what is decided, and the patch that comes
+ * of it, applied in memory. Shared by the server and `review`, so that both say the same.
+ */
+#ifndef NRW_ADMIT_JUDGE_H
+#define NRW_ADMIT_JUDGE_H
+
+#include "admit/admit.h"
+#include "admit/review.h"
+#include "core/decide.h"
+
+struct judged {
+    bool concerned; /* a target (or the policy) is concerned; false: allowed, no findings
+                     */
+    struct str target; /* the prefix: "NVCF"; the null text where none matches */
+    struct decision decision;
+    json_t *patch;             /* owned; NULL when nothing changes */
+    bool rests_on_config_map;  /* denied, and a finding's source is a ConfigMap we know */
+    const char *patch_problem; /* not NULL: the patch did not apply and was dropped */
+};
+
+void judged_done(struct judged *judged);
+#define NRW_AUTO_JUDGED NRW_CLEANUP(judged_done)
+
+/* `review->object` is changed to what the patch makes of it. ERR_NOMEM. */
+bool judge_object(struct arena *arena, const struct admit_input *input,
+                  struct review *review, struct judged *ret_judged, struct err *err);
+
+#endif

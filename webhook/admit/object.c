@@ -1,0 +1,328 @@
+/* Kubernetes objects read into what core/ judges; see object.h. What is absent, null or
+ * of another type than Kubernetes has it counts as absent: the API server has checked the
+ * types before it calls, and offline `kubectl apply` will. */
+#include "admit/object.h"
+
+#include "core/decide.h"
+#include "policy/remote.h"
+
+struct str object_text(const json_t *object, const char *member)
+{
+    const json_t *value = json_object_get(object, member);
+    if (!json_is_string(value))
+        return str_null();
+    return str_from(json_string_value(value), json_string_length(value));
+}
+
+struct str object_meta(const json_t *object, const char *member)
+{
+    return object_text(json_object_get(object, "metadata"), member);
+}
+
+bool object_is_deleted(const json_t *object)
+{
+    const json_t *stamp =
+        json_object_get(json_object_get(object, "metadata"), "deletionTimestamp");
+    return stamp != NULL && !json_is_null(stamp);
+}
+
+static bool read_labels(struct arena *arena, const json_t *object,
+                        struct arena_list *list)
+{
+    json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
+    const char *key;
+    json_t *value;
+    json_object_foreach(labels, key, value)
+    {
+        struct kv *label = arena_list_add(arena, list, sizeof(*label));
+        if (label == NULL)
+            return false;
+        *label = (struct kv){str_of(key), STR("")};
+        if (json_is_string(value))
+            label->value = str_from(json_string_value(value), json_string_length(value));
+    }
+    return true;
+}
+
+const struct policy_target *object_target(struct arena *arena,
+                                          const struct policy *policy,
+                                          struct str name_space, const json_t *object,
+                                          const json_t *old_object)
+{
+    const json_t *both[] = {object, old_object};
+    for (size_t i = 0; i < 2; i++) {
+        struct arena_list labels = {.items = NULL};
+        if (!json_is_object(both[i]) || !read_labels(arena, both[i], &labels))
+            continue;
+        const struct policy_target *target =
+            decide_target(policy, name_space, labels.items, labels.count);
+        if (target != NULL)
+            return target;
+    }
+    return NULL;
+}
+
+static const json_t *pod_containers(const json_t *object)
+{
+    const json_t *spec = json_object_get(object, "spec");
+    const json_t *pod = json_object_get(json_object_get(spec, "template"), "spec");
+    return json_object_get(pod, "containers");
+}
+
+static const json_t *find_container(const json_t *object, struct str name,
+                                    size_t *ret_index)
+{
+    const json_t *containers = pod_containers(object);
+    for (size_t i = 0; i < json_array_size(containers); i++) {
+        const json_t *container = json_array_get(containers, i);
+        struct str found = object_text(container, "name");
+        if (!str_is_null(found) && str_eq(found, name)) {
+            *ret_index = i;
+            return container;
+        }
+    }
+    return NULL;
+}
+
+static struct str text_or_empty(const json_t *object, const char *member)
+{
+    struct str text = object_text(object, member);
+    return str_is_null(text) ? STR("") : text;
+}
+
+static void read_value_from(struct arena *arena, const json_t *from, struct env_var *var)
+{
+    static const char *const kinds[] = {"secretKeyRef", "fieldRef", "resourceFieldRef",
+                                        "fileKeyRef"};
+    const json_t *map = json_object_get(from, "configMapKeyRef");
+    if (json_is_object(map)) {
+        var->cm_name = text_or_empty(map, "name");
+        var->cm_key = text_or_empty(map, "key");
+        var->from_what = arena_printf(arena, "configMapKeyRef %.*s/%.*s",
+                                      STR_ARG(var->cm_name), STR_ARG(var->cm_key));
+        return;
+    }
+    var->from_what = STR("valueFrom");
+    for (size_t i = 0; i < NRW_COUNT(kinds); i++) {
+        const json_t *ref = json_object_get(from, kinds[i]);
+        if (!json_is_object(ref))
+            continue;
+        struct str name = text_or_empty(ref, "name");
+        struct str key = text_or_empty(ref, "key");
+        var->from_what =
+            arena_printf(arena, "%s%s%.*s%s%.*s", kinds[i], name.n > 0 ? " " : "",
+                         STR_ARG(name), key.n > 0 ? "/" : "", STR_ARG(key));
+    }
+}
+
+static bool read_env(struct arena *arena, const json_t *env, struct container_spec *out)
+{
+    size_t count = json_array_size(env);
+    struct env_var *vars = ARENA_ARRAY(arena, struct env_var, count);
+    if (vars == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *entry = json_array_get(env, i);
+        const json_t *from = json_object_get(entry, "valueFrom");
+        vars[i] = (struct env_var){
+            .name = text_or_empty(entry, "name"),
+            .value = text_or_empty(entry, "value"),
+            .has_value_from = json_is_object(from),
+            .cm_name = str_null(),
+            .cm_key = str_null(),
+            .from_what = STR(""),
+        };
+        if (vars[i].has_value_from)
+            read_value_from(arena, from, &vars[i]);
+    }
+    out->env = vars;
+    out->env_count = count;
+    out->env_present = json_is_array(env);
+    return true;
+}
+
+static bool read_env_from(struct arena *arena, const json_t *list,
+                          struct container_spec *out)
+{
+    size_t count = json_array_size(list);
+    struct env_from *items = ARENA_ARRAY(arena, struct env_from, count);
+    if (items == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *entry = json_array_get(list, i);
+        items[i] = (struct env_from){
+            .prefix = text_or_empty(entry, "prefix"),
+            .cm_name = object_text(json_object_get(entry, "configMapRef"), "name"),
+            .secret_name = object_text(json_object_get(entry, "secretRef"), "name"),
+        };
+    }
+    out->env_from = items;
+    out->env_from_count = count;
+    return true;
+}
+
+static bool read_words(struct arena *arena, const json_t *list,
+                       const struct str **ret_words, size_t *ret_count)
+{
+    size_t count = json_array_size(list);
+    struct str *words = ARENA_ARRAY(arena, struct str, count);
+    if (words == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *word = json_array_get(list, i);
+        words[i] = json_is_string(word)
+                       ? str_from(json_string_value(word), json_string_length(word))
+                       : STR("");
+    }
+    *ret_words = words;
+    *ret_count = count;
+    return true;
+}
+
+/* Absent, null and empty are one and the same to Kubernetes (omitempty). */
+static bool same_list(const json_t *a, const json_t *b)
+{
+    if (json_array_size(a) == 0 && json_array_size(b) == 0)
+        return true;
+    return a != NULL && b != NULL && json_equal(a, b) == 1;
+}
+
+static bool is_unchanged(const json_t *container, const json_t *object,
+                         const json_t *old_object, struct str name)
+{
+    static const char *const judged[] = {"env", "envFrom", "args", "command"};
+    if (!json_is_object(old_object))
+        return false;
+    size_t index;
+    const json_t *old = find_container(old_object, name, &index);
+    if (container == NULL || old == NULL)
+        return container == NULL && old == NULL &&
+               same_list(pod_containers(object), pod_containers(old_object));
+    for (size_t i = 0; i < NRW_COUNT(judged); i++) {
+        if (!same_list(json_object_get(container, judged[i]),
+                       json_object_get(old, judged[i])))
+            return false;
+    }
+    return true;
+}
+
+/* The variable's text as the pod gets it from env, or else from envFrom; null: not set.
+ * *ret_readable is false when it is set by something that cannot be read. */
+static struct str look_up(const struct workload *workload, struct str name,
+                          bool *ret_readable)
+{
+    const struct container_spec *container = &workload->container;
+    *ret_readable = true;
+    for (size_t i = container->env_count; i-- > 0;) {
+        const struct env_var *var = &container->env[i];
+        if (!str_eq(var->name, name))
+            continue;
+        *ret_readable =
+            !var->has_value_from && str_index(var->value, 0, '$') == var->value.n;
+        return *ret_readable ? var->value : var->from_what;
+    }
+    for (size_t i = container->env_from_count; i-- > 0;) {
+        const struct env_from *from = &container->env_from[i];
+        for (size_t m = 0; m < workload->config_map_count && !str_is_null(from->cm_name);
+             m++) {
+            const struct config_map *map = &workload->config_maps[m];
+            if (!str_eq(map->name, from->cm_name) ||
+                !str_eq(map->name_space, workload->name_space))
+                continue;
+            for (size_t k = 0; k < map->data_count; k++) {
+                struct str key = map->data[k].key;
+                if (str_starts(name, from->prefix) &&
+                    str_eq(str_skip(name, from->prefix.n), key))
+                    return map->data[k].value;
+            }
+        }
+    }
+    return str_null();
+}
+
+static bool read_remote(struct arena *arena, struct str prefix, struct workload *workload)
+{
+    bool readable;
+    struct str enabled = look_up(workload, STR("REMOTE_CONFIG_ENABLED"), &readable);
+    if (!str_is_null(enabled) && readable && !str_eq_nocase(enabled, STR("true")))
+        return true;
+    struct str name = look_up(workload, STR("REMOTE_CONFIG_NAME"), &readable);
+    if (str_is_null(name) || name.n == 0)
+        return true;
+    workload->has_remote = true;
+    workload->remote = (struct remote_config){.name = name, .problem = STR("")};
+    for (size_t i = 0; readable && i < workload->config_map_count; i++) {
+        const struct config_map *map = &workload->config_maps[i];
+        if (str_eq(map->name, name) && str_eq(map->name_space, workload->name_space))
+            return remote_config_read(arena, prefix, map->data, map->data_count,
+                                      &workload->remote);
+    }
+    return true;
+}
+
+static struct str annotation(const json_t *object, const char *name)
+{
+    return object_text(
+        json_object_get(json_object_get(object, "metadata"), "annotations"), name);
+}
+
+bool object_workload(struct arena *arena, const struct policy_target *target,
+                     struct str name_space, const json_t *object,
+                     const json_t *old_object, const struct config_maps *config_maps,
+                     struct workload *ret_workload)
+{
+    struct workload workload = {
+        .name_space = name_space,
+        .name = object_meta(object, "name"),
+        .annotations_present = json_is_object(
+            json_object_get(json_object_get(object, "metadata"), "annotations")),
+        .injected = annotation(object, ANNOTATION_INJECTED),
+        .policy = annotation(object, ANNOTATION_POLICY),
+        .old_injected = annotation(old_object, ANNOTATION_INJECTED),
+    };
+    if (config_maps != NULL)
+        workload.config_maps = config_maps_items(config_maps, &workload.config_map_count);
+    struct container_spec *spec = &workload.container;
+    const json_t *container = find_container(object, target->container, &spec->index);
+    workload.unchanged = is_unchanged(container, object, old_object, target->container);
+    if (container != NULL) {
+        spec->found = true;
+        if (!read_env(arena, json_object_get(container, "env"), spec) ||
+            !read_env_from(arena, json_object_get(container, "envFrom"), spec) ||
+            !read_words(arena, json_object_get(container, "command"), &spec->command,
+                        &spec->command_count) ||
+            !read_words(arena, json_object_get(container, "args"), &spec->args,
+                        &spec->args_count) ||
+            !read_remote(arena, target->prefix, &workload))
+            return false;
+    }
+    *ret_workload = workload;
+    return !arena->failed;
+}
+
+bool object_config_map(struct arena *arena, struct str name_space, const json_t *object,
+                       struct config_map *ret_config_map)
+{
+    json_t *data = json_object_get(object, "data");
+    size_t count = json_object_size(data);
+    struct kv *items = ARENA_ARRAY(arena, struct kv, count);
+    if (items == NULL)
+        return false;
+    size_t n = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach(data, key, value)
+    {
+        if (json_is_string(value))
+            items[n++] = (struct kv){str_of(key), str_from(json_string_value(value),
+                                                           json_string_length(value))};
+    }
+    struct str name = object_meta(object, "name");
+    *ret_config_map = (struct config_map){
+        .name_space = name_space,
+        .name = str_is_null(name) ? STR("") : name,
+        .data = items,
+        .data_count = n,
+    };
+    return true;
+}
