@@ -253,9 +253,11 @@ static bool read_remote(struct arena *arena, struct str prefix, struct workload 
     workload->remote = (struct remote_config){.name = name, .problem = STR("")};
     for (size_t i = 0; readable && i < workload->config_map_count; i++) {
         const struct config_map *map = &workload->config_maps[i];
-        if (str_eq(map->name, name) && str_eq(map->name_space, workload->name_space))
-            return remote_config_read(arena, prefix, map->data, map->data_count,
-                                      &workload->remote);
+        if (!str_eq(map->name, name) || !str_eq(map->name_space, workload->name_space))
+            continue;
+        workload->remote.known = true;
+        return remote_config_read(arena, prefix, map->data, map->data_count,
+                                  &workload->remote);
     }
     return true;
 }

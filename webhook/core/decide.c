@@ -114,10 +114,11 @@ static void container_missing(struct arena *arena, const struct policy_target *t
         STR("name the container in the policy's targets as the Deployment does");
 }
 
-/* What is about to be added is said, so that nobody wonders where it came from. */
+/* What is about to be added is said, so that nobody wonders where it came from; and what
+ * is not, for another finding's sake. */
 static void note_added(struct arena *arena, const struct policy *policy,
-                       struct str prefix, const struct workload *workload,
-                       const struct registries *found, enum severity severity,
+                       const struct registries *found, struct str path,
+                       enum severity severity, const char *what,
                        struct findings *findings)
 {
     for (size_t i = 0; i < policy->registry_count; i++) {
@@ -136,17 +137,28 @@ static void note_added(struct arena *arena, const struct policy *policy,
             return;
         finding->key = listed->key;
         finding->source = STR("policy");
-        finding->path = arena_printf(arena, "spec.template.spec.containers[%zu].env",
-                                     workload->container.index);
-        finding->message =
-            arena_printf(arena,
-                         "%.*s (%.*s) is in the policy and not in the "
-                         "Deployment: %s%.*s_REGISTRIES_RECOGNIZED_CONTAINER_%"
-                         ".*s_NAME and …_HOSTNAME",
-                         STR_ARG(listed->key), STR_ARG(listed->hostname),
-                         severity == SEVERITY_INFO ? "adds " : "Audit does not add ",
-                         STR_ARG(prefix), STR_ARG(listed->key));
+        finding->path = path;
+        finding->message = arena_printf(
+            arena,
+            "the registry %.*s (%.*s) is in the policy and not in the Deployment: %s",
+            STR_ARG(listed->key), STR_ARG(listed->hostname), what);
     }
+}
+
+/* In the mutating pass: nothing for a denial, which has worse to say. */
+static void note_missing(struct arena *arena, const struct policy *policy,
+                         const struct workload *workload, const struct registries *found,
+                         struct str path, struct findings *findings)
+{
+    bool errors = findings_any(findings, SEVERITY_ERROR);
+    if (policy->enforcement == POLICY_AUDIT)
+        note_added(arena, policy, found, path, SEVERITY_WARNING, "Audit does not add it",
+                   findings);
+    else if (!errors)
+        note_added(arena, policy, found, path, SEVERITY_INFO, "it is added", findings);
+    else if (workload->unchanged)
+        note_added(arena, policy, found, path, SEVERITY_WARNING,
+                   "it is not added before the other findings are put right", findings);
 }
 
 bool decide_deployment(struct arena *arena, const struct policy *policy,
@@ -203,10 +215,13 @@ bool decide_deployment(struct arena *arena, const struct policy *policy,
     }
     if (arena->failed)
         return false;
+    struct str path = arena_printf(arena, "spec.template.spec.containers[%zu].env",
+                                   workload->container.index);
     struct judge judge = {
         .arena = arena,
         .policy = policy,
         .prefix = target->prefix,
+        .env_path = path,
         .inject = inject,
         .can_set = changing,
         /* In Audit the mutating pass has said what it would add. */
@@ -217,9 +232,7 @@ bool decide_deployment(struct arena *arena, const struct policy *policy,
     judge_registries(&judge, &registries, &sources);
     note_remote(&judge, &registries);
     if (changing)
-        note_added(arena, policy, target->prefix, workload, &registries,
-                   policy->enforcement == POLICY_AUDIT ? SEVERITY_WARNING : SEVERITY_INFO,
-                   &decision.findings);
+        note_missing(arena, policy, workload, &registries, path, &decision.findings);
     if (!conclude(arena, policy, workload->unchanged, plan.changes_env, &decision))
         return false;
     if (changing && decision.allowed && !decision.ratcheted &&
@@ -288,6 +301,7 @@ bool decide_config_map(struct arena *arena, const struct policy *policy,
         .arena = arena,
         .policy = policy,
         .prefix = input->prefix,
+        .env_path = STR(""),
         .inject = policy->mode == POLICY_INJECT,
         .findings = &decision.findings,
     };

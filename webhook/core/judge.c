@@ -152,18 +152,18 @@ static void judge_listed_value(const struct judge *judge, const struct registry 
     struct str has = found->readable
                          ? arena_printf(judge->arena, "\"%.*s\"", STR_ARG(found->value))
                          : STR("a reference");
-    const char *then =
-        outranks       ? "which outranks the environment, so it cannot be set right here"
-        : deny         ? "and the policy only checks"
-        : judge->whole ? "it is set to the policy's value"
-                       : "the Deployment gets the policy's value";
+    const char *then = outranks       ? "and this source outranks the environment, so it "
+                                        "cannot be set right from here"
+                       : deny         ? "and the policy only checks"
+                       : judge->whole ? "and is set to the latter"
+                                      : "and the Deployment gets the latter";
     if (deny && judge->inject && !outranks)
         then = "and was not set right on its way here";
     judge_report(
         judge, FINDING_VALUE_CONFLICT, deny ? SEVERITY_ERROR : SEVERITY_WARNING, registry,
         found,
         arena_printf(judge->arena,
-                     "the %s of %.*s is %.*s here and \"%.*s\" in the policy; %s", what,
+                     "the %s of %.*s is %.*s here and \"%.*s\" in the policy, %s", what,
                      STR_ARG(registry->label), STR_ARG(has), STR_ARG(want), then),
         arena_printf(judge->arena, "set %.*s to \"%.*s\", or unset it",
                      STR_ARG(found->variable), STR_ARG(want)));

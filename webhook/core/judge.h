@@ -13,6 +13,8 @@ struct judge {
     bool inject; /* the policy's registries are in `registries` already, or will be set */
     bool can_set; /* /mutate: a conflict in env can be set right */
     bool whole;   /* a Deployment with all its sources; false: one ConfigMap alone */
+    struct str
+        env_path; /* of the container's env, for what is missing there; may be "" */
     struct findings *findings;
 };
 
