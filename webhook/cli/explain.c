@@ -102,9 +102,13 @@ static struct str effect(struct arena *arena, const struct question *question)
                         STR_ARG(var->map_key), STR_ARG(var->property_text));
 }
 
-static bool is_about(struct arena *arena, const struct finding *finding, struct str name)
+static bool is_about(struct arena *arena, const struct finding *finding,
+                     const struct question *question)
 {
-    return str_eq(finding->path, arena_printf(arena, "data.%.*s", STR_ARG(name)));
+    if (finding->id == FINDING_OPAQUE_SOURCE && !question->has_value)
+        return false; /* that it cannot be read is the user's choice */
+    return str_eq(finding->path,
+                  arena_printf(arena, "data.%.*s", STR_ARG(question->name)));
 }
 
 static void write_json(struct arena *arena, struct buf *out,
@@ -133,7 +137,7 @@ static void write_json(struct arena *arena, struct buf *out,
     buf_text(out, ",\"findings\":[");
     for (size_t i = 0; i < findings_count(findings); i++) {
         const struct finding *finding = findings_at(findings, i);
-        if (!is_about(arena, finding, question->name))
+        if (!is_about(arena, finding, question))
             continue;
         if (!first)
             buf_char(out, ',');
@@ -172,7 +176,7 @@ static void write_text(struct arena *arena, struct buf *out, bool colour,
     bool any = false;
     for (size_t i = 0; i < findings_count(findings); i++) {
         const struct finding *finding = findings_at(findings, i);
-        if (!is_about(arena, finding, question->name))
+        if (!is_about(arena, finding, question))
             continue;
         if (!any)
             cli_paint(out, colour,

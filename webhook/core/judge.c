@@ -36,15 +36,18 @@ static void judge_builtin(const struct judge *judge, const struct registry *regi
     for (size_t i = 0; i < 2; i++) {
         if (set[i] == NULL)
             continue;
+        const char *then =
+            i == 0
+                ? "the API keeps its own name for it, and does not start if this is blank"
+                : "the API would take it over, and its images would no longer be found";
         judge_report(
             judge, FINDING_BUILTIN_COLLISION, SEVERITY_ERROR, registry, set[i],
             arena_printf(
                 judge->arena,
-                "%.*s sets the %s of the built-in registry %.*s (%.*s): the API "
-                "would take it over, and images of %.*s would no longer be found",
+                "%.*s sets the %s of the built-in registry %.*s (%.*s, %.*s): %s",
                 STR_ARG(set[i]->variable), i == 0 ? "name" : "hostname",
-                STR_ARG(builtin->env), STR_ARG(builtin->name),
-                STR_ARG(builtin->hostname)),
+                STR_ARG(builtin->env), STR_ARG(builtin->name), STR_ARG(builtin->hostname),
+                then),
             arena_printf(
                 judge->arena,
                 "unset it; for another host add a registry with a key of its own, "
@@ -70,12 +73,12 @@ static bool is_missing(const struct declaration *declaration)
            (declaration->readable && spring_blank(declaration->value));
 }
 
-static bool judge_complete(const struct judge *judge, const struct registry *registry)
+static void judge_complete(const struct judge *judge, const struct registry *registry)
 {
     bool no_name = is_missing(registry->name);
     bool no_host = is_missing(registry->hostname);
     if (!no_name && !no_host)
-        return true;
+        return;
     const struct declaration *at = registry->name != NULL       ? registry->name
                                    : registry->hostname != NULL ? registry->hostname
                                                                 : registry->first;
@@ -95,7 +98,6 @@ static bool judge_complete(const struct judge *judge, const struct registry *reg
                      "…_%.*s_HOSTNAME, or neither",
                      STR_ARG(judge->prefix), artifact_env(registry->artifact),
                      STR_ARG(registry->label), STR_ARG(registry->label)));
-    return false;
 }
 
 static void judge_hostname(const struct judge *judge, const struct registry *registry)
@@ -174,7 +176,7 @@ static void judge_custom(const struct judge *judge, const struct registry *regis
     if (!registry->exists)
         return;
     bool container = registry->artifact == ARTIFACT_CONTAINER;
-    bool complete = judge_complete(judge, registry);
+    judge_complete(judge, registry);
     if (!container && registry->builtin == NULL)
         judge_report(
             judge, FINDING_UNSUPPORTED_ARTIFACT_TYPE, SEVERITY_WARNING, registry,
@@ -195,8 +197,7 @@ static void judge_custom(const struct judge *judge, const struct registry *regis
                          "from starting",
                          STR_ARG(registry->map_key), STR_ARG(registry->other_key)),
             STR("spell the key in one way only"));
-    if (complete)
-        judge_hostname(judge, registry);
+    judge_hostname(judge, registry);
     if (registry->builtin != NULL)
         return;
     if (registry->listed == NULL)
