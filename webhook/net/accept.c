@@ -47,13 +47,12 @@ static void take_in(struct worker *worker, int fd, bool plain)
 {
     unsigned *count = plain ? &worker->plain_count : &worker->count;
     unsigned limit = plain ? PLAIN_MAXIMUM : worker->server->max_connections;
-    bool shed = false;
-    if (*count >= limit && !worker_relieve(worker)) {
-        shed = true;
-        if (*count >= limit + SHED_MAXIMUM) {
-            close(fd);
-            return;
-        }
+    if (*count >= limit)
+        (void)worker_relieve(worker);
+    bool shed = *count >= limit;
+    if (*count >= limit + SHED_MAXIMUM) {
+        close(fd);
+        return;
     }
     int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));

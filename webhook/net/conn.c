@@ -249,7 +249,8 @@ static bool take(struct conn *conn, bool all)
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             break;
         moved = true;
-        worker->http_pending = true; /* there is room for more now */
+        if (!all)
+            worker->http_pending = true; /* there is room for more now */
         if (n <= 0) { /* it closed its end, with or without bytes left unread */
             close_pair(conn);
             break;
@@ -350,26 +351,33 @@ static bool pump(struct conn *conn)
 {
     struct worker *worker = conn->worker;
     bool moved = conn->pair >= 0 && feed_kept(conn);
-    for (int i = 0; i < READS_MAXIMUM && conn->state == CONN_OPEN && conn->pair >= 0 &&
-                    conn->readable && !conn->peer_eof && conn->in.size == conn->in_at;
+    size_t got = 0;
+    enum stream_result result = STREAM_DONE;
+    for (int i = 0; i < READS_MAXIMUM && result == STREAM_DONE &&
+                    conn->state == CONN_OPEN && conn->pair >= 0 && conn->readable &&
+                    !conn->peer_eof && conn->in.size == conn->in_at;
          i++) {
         size_t n = 0;
-        enum stream_result result =
-            stream_read(&conn->stream, worker->scratch, sizeof(worker->scratch), &n);
-        if (result == STREAM_DONE) {
-            received(conn, worker->scratch, n);
-            moved = true;
-        } else if (result == STREAM_WAIT) {
+        result = stream_read(&conn->stream, worker->scratch + got, NET_SCRATCH - got, &n);
+        got += n;
+        if (result == STREAM_DONE && conn->stream.drained && !conn->hangup)
             conn->readable = false;
-            if (stream_wants_output(&conn->stream)) /* a key update's answer */
-                worker_watch_output(worker, conn);
-        } else if (result == STREAM_EOF) {
-            conn->peer_eof = true;
+        if (got > 0 && (got == NET_SCRATCH || result != STREAM_DONE || !conn->readable ||
+                        i == READS_MAXIMUM - 1)) {
+            received(conn, worker->scratch, got);
+            got = 0;
             moved = true;
-        } else {
-            conn_kill(conn);
-            return true;
         }
+    }
+    if (result == STREAM_WAIT) {
+        conn->readable = false;
+        if (stream_wants_output(&conn->stream)) /* a key update's answer */
+            worker_watch_output(worker, conn);
+    } else if (result == STREAM_EOF) {
+        conn->peer_eof = true;
+    } else if (result == STREAM_ERROR) {
+        conn_kill(conn);
+        return true;
     }
     return pass_on_eof(conn) || moved;
 }
@@ -406,8 +414,8 @@ static void tell_plain(struct conn *conn, int64_t now)
     static const char body[] = "{\"error\":\"this port speaks HTTPS: use TLS\"}\n";
     char answer[REFUSAL_MAXIMUM];
     size_t n = refusal_format(400, str_of(body), answer, sizeof(answer));
-    (void)!send(conn->stream.fd, answer, n, MSG_NOSIGNAL);
     handshake_over(conn, false);
+    (void)!send(conn->stream.fd, answer, n, MSG_NOSIGNAL);
     conn_finish(conn, now);
 }
 

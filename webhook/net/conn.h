@@ -54,6 +54,7 @@ struct conn {
     bool shed;         /* over the limit: gets 503 whatever it asks */
     bool ready;        /* is in the worker's ready list */
     bool readable;     /* the client's socket may have bytes (edge-triggered) */
+    bool hangup;       /* … and its end was seen: read up to it */
     bool peer_eof;     /* the client closed its direction */
     bool eof_fed;      /* and libmicrohttpd was told */
     bool mhd_open;     /* libmicrohttpd holds its end */

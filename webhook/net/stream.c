@@ -6,8 +6,11 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define READ_AHEAD 16384u
 
 /* The error queue is the thread's: it is emptied before each call, because SSL_get_error
  * looks at it and must not see another connection's. */
@@ -73,13 +76,21 @@ enum stream_result stream_read(struct stream *stream, void *to, size_t size,
         if (n == 0)
             return STREAM_EOF;
         *ret_n = (size_t)n;
+        stream->drained = (size_t)n < size;
         return STREAM_DONE;
     }
+    BIO *socket = SSL_get_rbio(stream->ssl);
+    bool began_empty = SSL_has_pending(stream->ssl) == 0;
+    uint64_t before = BIO_number_read(socket);
     ERR_clear_error();
     int n = SSL_read(stream->ssl, to, size > INT_MAX ? INT_MAX : (int)size);
     if (n <= 0)
         return result_of(stream->ssl, n);
     *ret_n = (size_t)n;
+    /* OpenSSL asks the socket for READ_AHEAD bytes or more, when it holds none: if it got
+     * fewer in all, its last read(2) was short. */
+    stream->drained = began_empty && SSL_has_pending(stream->ssl) == 0 &&
+                      BIO_number_read(socket) - before < READ_AHEAD;
     return STREAM_DONE;
 }
 

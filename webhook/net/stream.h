@@ -20,6 +20,7 @@ struct stream {
     int fd;
     SSL *ssl; /* NULL without TLS */
     bool handshaken;
+    bool drained; /* the last read took all that the socket had: no need to ask again */
 };
 
 enum stream_result stream_handshake(struct stream *stream);

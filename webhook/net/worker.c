@@ -207,6 +207,8 @@ static bool wait_for_events(struct worker *worker)
         } else {
             struct conn *conn = who;
             conn->readable = true;
+            if ((events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+                conn->hangup = true;
             worker_ready(worker, conn);
         }
     }

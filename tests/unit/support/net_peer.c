@@ -250,6 +250,8 @@ void peer_close(struct peer *peer)
 {
     if (peer == NULL)
         return;
+    if (peer->ssl != NULL) /* or OpenSSL would take the session for a broken one */
+        SSL_set_shutdown(peer->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(peer->ssl);
     close(peer->fd);
     free(peer->data);

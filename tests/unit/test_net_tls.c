@@ -1,0 +1,443 @@
+/* TLS as the server speaks it: versions, suites, certificates of both sides, the swap. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/unit/support/net_peer.h"
+#include "util/clock.h"
+
+static struct identity *authority, *server_identity;
+
+static int before_all(void **state)
+{
+    (void)state;
+    authority = identity_new(NULL, "client authority", NULL);
+    server_identity = identity_new(NULL, "server", "localhost");
+    return 0;
+}
+
+static int after_all(void **state)
+{
+    (void)state;
+    identity_free(authority);
+    identity_free(server_identity);
+    return 0;
+}
+
+static struct net_server *start(struct peer_counts *counts, struct net_tls *tls)
+{
+    struct net_options options = peer_options(counts);
+    struct net_server *server = net_server_start(&options, tls, NULL);
+    assert_non_null(server);
+    return server;
+}
+
+static unsigned post(struct peer *peer)
+{
+    struct answer answer = {.status = 0};
+    if (!peer_post(peer, "/echo", "{}", 2) || !peer_answer(peer, false, &answer, NULL))
+        return 0;
+    answer_done(&answer);
+    return answer.status;
+}
+
+/* --- versions, suites, protocols
+ * --------------------------------------------------------- */
+
+static bool agrees(unsigned port, int version, const char *suites, const char *alpn)
+{
+    SSL_CTX *context = peer_context(alpn, NULL);
+    SSL_CTX_set_security_level(context, 0);
+    if (version != 0) {
+        SSL_CTX_set_min_proto_version(context, version);
+        SSL_CTX_set_max_proto_version(context, version);
+    }
+    if (suites != NULL)
+        assert_int_equal(SSL_CTX_set_cipher_list(context, suites), 1);
+    struct peer *peer = peer_open(context, port);
+    bool good = peer != NULL && post(peer) == 200;
+    peer_close(peer);
+    SSL_CTX_free(context);
+    return good;
+}
+
+static void versions_and_suites(void **state)
+{
+    (void)state;
+    struct peer_counts counts = {0};
+    struct net_tls *tls = identity_tls(server_identity);
+    struct net_server *server = start(&counts, tls);
+    unsigned port = net_server_port(server);
+    assert_true(agrees(port, 0, NULL, NULL));
+    assert_true(agrees(port, TLS1_3_VERSION, NULL, "http/1.1"));
+    assert_true(agrees(port, TLS1_2_VERSION, NULL, "http/1.1"));
+    assert_false(agrees(port, TLS1_1_VERSION, NULL, NULL));
+    assert_false(agrees(port, TLS1_VERSION, NULL, NULL));
+    assert_false(agrees(port, 0, NULL, "h2"));
+    static const char *const weak[] = {"AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA",
+                                       "ECDHE-ECDSA-AES256-SHA384", "aNULL:eNULL",
+                                       "ECDHE-ECDSA-AES128-CCM8"};
+    for (size_t i = 0; i < sizeof(weak) / sizeof(weak[0]); i++)
+        assert_false(agrees(port, TLS1_2_VERSION, weak[i], NULL));
+    static const char *const good[] = {"ECDHE-ECDSA-AES128-GCM-SHA256",
+                                       "ECDHE-ECDSA-AES256-GCM-SHA384",
+                                       "ECDHE-ECDSA-CHACHA20-POLY1305"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_true(agrees(port, TLS1_2_VERSION, good[i], NULL));
+    assert_true(atomic_load(&counts.failed_handshakes) >= 8);
+    net_server_stop(server, 1000);
+    net_tls_free(tls);
+}
+
+static void no_renegotiation(void **state)
+{
+    (void)state;
+    struct peer_counts counts = {0};
+    struct net_tls *tls = identity_tls(server_identity);
+    struct net_server *server = start(&counts, tls);
+    SSL_CTX *context = peer_context(NULL, NULL);
+    SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
+    struct peer *peer = peer_open(context, net_server_port(server));
+    assert_non_null(peer);
+    assert_int_equal(post(peer), 200);
+    assert_int_equal(SSL_renegotiate(peer->ssl), 1);
+    assert_int_not_equal(SSL_do_handshake(peer->ssl), 1);
+    ERR_clear_error();
+    peer_close(peer);
+    SSL_CTX_free(context);
+    net_server_stop(server, 1000);
+    net_tls_free(tls);
+}
+
+static void tickets(void **state)
+{
+    (void)state;
+    struct peer_counts counts = {0};
+    struct net_tls *tls = identity_tls(server_identity);
+    struct net_server *server = start(&counts, tls);
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    for (int i = 0; i < 2; i++) {
+        SSL_CTX *context = peer_context("http/1.1", NULL);
+        SSL_CTX_set_max_proto_version(context, versions[i]);
+        struct peer *peer = peer_open(context, net_server_port(server));
+        assert_non_null(peer);
+        assert_int_equal(post(peer), 200);
+        SSL_SESSION *session = SSL_get1_session(peer->ssl);
+        assert_true(SSL_SESSION_has_ticket(session));
+        peer_close(peer);
+        peer = peer_open_plain(net_server_port(server));
+        peer->ssl = SSL_new(context);
+        SSL_set_fd(peer->ssl, peer->fd);
+        SSL_set_session(peer->ssl, session);
+        assert_int_equal(SSL_connect(peer->ssl), 1);
+        assert_true(SSL_session_reused(peer->ssl));
+        assert_int_equal(post(peer), 200);
+        peer_close(peer);
+        SSL_SESSION_free(session);
+        SSL_CTX_free(context);
+    }
+    net_server_stop(server, 1000);
+    net_tls_free(tls);
+}
+
+/* Many key updates must be answered and must not starve anyone. */
+static void key_updates(void **state)
+{
+    (void)state;
+    struct peer_counts counts = {0};
+    struct net_tls *tls = identity_tls(server_identity);
+    struct net_server *server = start(&counts, tls);
+    SSL_CTX *context = peer_context("http/1.1", NULL);
+    struct peer *peer = peer_open(context, net_server_port(server));
+    assert_non_null(peer);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(SSL_key_update(peer->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        assert_int_equal(post(peer), 200);
+    }
+    peer_close(peer);
+    SSL_CTX_free(context);
+    net_server_stop(server, 1000);
+    net_tls_free(tls);
+}
+
+/* Bytes that are no TLS: an end, at once; plain HTTP is told. */
+static void garbage(void **state)
+{
+    (void)state;
+    struct peer_counts counts = {0};
+    struct net_tls *tls = identity_tls(server_identity);
+    struct net_server *server = start(&counts, tls);
+    unsigned port = net_server_port(server);
+    unsigned char noise[4096];
+    srand(1);
+    for (int i = 0; i < 50; i++) {
+        for (size_t k = 0; k < sizeof(noise); k++)
+            noise[k] = (unsigned char)rand();
+        if (i % 2 == 0)
+            memcpy(noise, "\x16\x03\x01", 3); /* looks like a handshake's beginning */
+        struct peer *peer = peer_open_plain(port);
+        assert_non_null(peer);
+        peer_send(peer, noise, sizeof(noise));
+        shutdown(peer->fd, SHUT_WR);
+        assert_true(peer_ends(peer, 5000));
+        peer_close(peer);
+    }
+    struct peer *peer = peer_open_plain(port);
+    struct answer answer;
+    assert_true(peer_say(peer, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"));
+    assert_true(peer_answer(peer, false, &answer, NULL));
+    assert_int_equal(answer.status, 400);
+    assert_non_null(strstr(answer.body, "HTTPS"));
+    answer_done(&answer);
+    peer_close(peer);
+    assert_int_equal(atomic_load(&counts.handled), 0);
+    assert_true(atomic_load(&counts.failed_handshakes) > 20);
+    long failed = atomic_load(&counts.failed_handshakes);
+    peer = peer_open_plain(port); /* a health check that only connects */
+    peer_close(peer);
+    usleep(100000);
+    assert_int_equal(atomic_load(&counts.failed_handshakes), failed);
+    net_server_stop(server, 1000);
+    net_tls_free(tls);
+}
+
+/* --- configurations
+ * ----------------------------------------------------------------------- */
+
+static void bad_configurations(void **state)
+{
+    (void)state;
+    struct identity *other = identity_new(NULL, "other", NULL);
+    struct str cert = str_of(server_identity->cert_pem),
+               key = str_of(server_identity->key_pem);
+    struct str none = STR("");
+    const char *names[] = {"a"};
+    struct net_tls_options options[] = {
+        {.cert_pem = cert, .key_pem = str_of(other->key_pem), .client_ca_pem = none},
+        {.cert_pem = none, .key_pem = key, .client_ca_pem = none},
+        {.cert_pem = cert, .key_pem = none, .client_ca_pem = none},
+        {.cert_pem = key, .key_pem = cert, .client_ca_pem = none},
+        {.cert_pem = str_first(cert, 200), .key_pem = key, .client_ca_pem = none},
+        {.cert_pem = cert, .key_pem = key, .client_ca_pem = STR("nothing")},
+        {.cert_pem = cert, .key_pem = key, .client_ca_pem = str_first(cert, 200)},
+        {.cert_pem = cert,
+         .key_pem = key,
+         .client_ca_pem = none,
+         .client_names = names,
+         .client_name_count = 1},
+    };
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        struct err err = {.code = ERR_NONE};
+        if (net_tls_new(&options[i], &err) != NULL)
+            fail_msg("configuration %zu was accepted", i);
+        assert_int_not_equal(err.code, ERR_NONE);
+        assert_int_not_equal(err.message[0], '\0');
+        assert_null(strchr(err.message, '\n'));
+        assert_null(net_tls_new(&options[i], NULL));
+    }
+    identity_free(other);
+    /* A good one after many bad ones: nothing is left in the error queue. */
+    struct net_tls *tls = identity_tls(server_identity);
+    net_tls_free(tls);
+}
+
+static void without_certificate(void **state)
+{
+    (void)state;
+    struct peer_counts counts = {0};
+    struct net_server *server = start(&counts, NULL);
+    unsigned port = net_server_port(server);
+    assert_false(agrees(port, 0, NULL, NULL));
+    struct net_tls *tls = identity_tls(server_identity);
+    net_server_set_tls(server, tls);
+    assert_true(agrees(port, 0, NULL, NULL));
+    net_tls_free(tls);
+    net_server_stop(server, 1000);
+}
+
+/* --- client certificates
+ * ------------------------------------------------------------------ */
+
+/* Both versions; in TLS 1.3 the client learns of the refusal at its first read. */
+static bool admitted(unsigned port, const struct identity *shown)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    int good = 0;
+    for (int i = 0; i < 2; i++) {
+        SSL_CTX *context = peer_context("http/1.1", shown);
+        SSL_CTX_set_min_proto_version(context, versions[i]);
+        SSL_CTX_set_max_proto_version(context, versions[i]);
+        struct peer *peer = peer_open(context, port);
+        if (peer != NULL && post(peer) == 200)
+            good++;
+        peer_close(peer);
+        SSL_CTX_free(context);
+    }
+    assert_int_not_equal(good, 1);
+    return good == 2;
+}
+
+static void client_certificates(void **state)
+{
+    (void)state;
+    struct peer_counts counts = {0};
+    const char *names[] = {"api.example", "kube-apiserver"};
+    struct net_tls_options options = {.cert_pem = str_of(server_identity->cert_pem),
+                                      .key_pem = str_of(server_identity->key_pem),
+                                      .client_ca_pem = str_of(authority->cert_pem)};
+    struct net_tls *any = net_tls_new(&options, NULL);
+    options.client_names = names;
+    options.client_name_count = 2;
+    struct net_tls *named = net_tls_new(&options, NULL);
+    assert_non_null(any);
+    assert_non_null(named);
+    struct identity *stranger_ca = identity_new(NULL, "client authority", NULL);
+    struct identity *by_cn = identity_new(authority, "kube-apiserver", NULL);
+    struct identity *by_san = identity_new(authority, "x", "API.example");
+    struct identity *wrong = identity_new(authority, "somebody", "b.api.example");
+    struct identity *longer = identity_new(authority, "kube-apiserver2", "api.example.b");
+    struct identity *wild = identity_new(authority, "*", "*.example");
+    struct identity *forged = identity_new(stranger_ca, "kube-apiserver", "api.example");
+    struct identity *self = identity_new(NULL, "kube-apiserver", "api.example");
+    struct identity *under_leaf = identity_new(wrong, "kube-apiserver", "api.example");
+    struct net_server *server = start(&counts, named);
+    unsigned port = net_server_port(server);
+    assert_true(admitted(port, by_cn));
+    assert_true(admitted(port, by_san));
+    long handled = atomic_load(&counts.handled);
+    assert_false(admitted(port, wrong));
+    assert_false(admitted(port, longer));
+    assert_false(admitted(port, wild));
+    assert_false(admitted(port, forged));
+    assert_false(admitted(port, self));
+    assert_false(admitted(port, under_leaf));
+    assert_false(admitted(port, NULL));
+    assert_int_equal(atomic_load(&counts.handled),
+                     handled); /* not one byte got through */
+    net_server_set_tls(server, any);
+    assert_true(admitted(port, wrong));
+    assert_true(admitted(port, by_cn));
+    assert_false(admitted(port, forged));
+    assert_false(admitted(port, NULL));
+    net_server_stop(server, 1000);
+    net_tls_free(any);
+    net_tls_free(named);
+    struct identity *all[] = {stranger_ca, by_cn,  by_san, wrong,     longer,
+                              wild,        forged, self,   under_leaf};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        identity_free(all[i]);
+}
+
+/* --- the swap
+ * ------------------------------------------------------------------------------ */
+
+struct load {
+    unsigned port;
+    bool fresh; /* a new connection for each request */
+    int requests, failed;
+    long by_second; /* how many saw the last certificate */
+    const struct identity *last;
+    atomic_bool *stop;
+};
+
+static void *run_load(void *opaque)
+{
+    struct load *load = opaque;
+    SSL_CTX *context = peer_context("http/1.1", NULL);
+    struct peer *peer = NULL;
+    while (!atomic_load(load->stop)) {
+        if (peer == NULL)
+            peer = peer_open(context, load->port);
+        load->requests++;
+        if (peer == NULL || post(peer) != 200) {
+            load->failed++;
+            peer_close(peer);
+            peer = NULL;
+            continue;
+        }
+        if (load->fresh) {
+            X509 *shown = SSL_get1_peer_certificate(peer->ssl);
+            if (X509_cmp(shown, load->last->certificate) == 0)
+                load->by_second++;
+            X509_free(shown);
+            peer_close(peer);
+            peer = NULL;
+        }
+    }
+    peer_close(peer);
+    SSL_CTX_free(context);
+    return NULL;
+}
+
+static void swap_under_load(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 8, SWAPS = 30 };
+    struct peer_counts counts = {0};
+    struct identity *identities[3];
+    for (int i = 0; i < 3; i++)
+        identities[i] = identity_new(NULL, "server", "localhost");
+    struct net_tls *tls = identity_tls(identities[0]);
+    struct net_server *server = start(&counts, tls);
+    net_tls_free(tls);
+    atomic_bool stop = false;
+    struct load loads[CLIENTS];
+    pthread_t threads[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        loads[i] = (struct load){.port = net_server_port(server),
+                                 .fresh = i % 2 == 0,
+                                 .last = identities[SWAPS % 3],
+                                 .stop = &stop};
+        assert_int_equal(pthread_create(&threads[i], NULL, run_load, &loads[i]), 0);
+    }
+    for (int i = 1; i <= SWAPS; i++) {
+        usleep(30000);
+        tls = identity_tls(identities[i % 3]);
+        net_server_set_tls(server, tls);
+        net_tls_free(tls);
+    }
+    usleep(100000);
+    atomic_store(&stop, true);
+    int requests = 0, failed = 0;
+    long seen = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        pthread_join(threads[i], NULL);
+        requests += loads[i].requests;
+        failed += loads[i].failed;
+        seen += loads[i].by_second;
+    }
+    net_server_stop(server, 2000);
+    for (int i = 0; i < 3; i++)
+        identity_free(identities[i]);
+    assert_int_equal(failed, 0);
+    assert_true(requests > 100);
+    assert_true(seen > 0);
+    assert_int_equal(atomic_load(&counts.connections), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(versions_and_suites),
+        cmocka_unit_test(no_renegotiation),
+        cmocka_unit_test(tickets),
+        cmocka_unit_test(key_updates),
+        cmocka_unit_test(garbage),
+        cmocka_unit_test(bad_configurations),
+        cmocka_unit_test(without_certificate),
+        cmocka_unit_test(client_certificates),
+        cmocka_unit_test(swap_under_load),
+    };
+    return cmocka_run_group_tests(tests, before_all, after_all);
+}
