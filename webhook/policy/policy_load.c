@@ -343,7 +343,8 @@ static bool is_empty(const struct yaml_node *root)
 }
 
 static struct policy *read_stream(struct loader *loader, struct policy_doc *doc,
-                                  const struct yaml_stream *stream)
+                                  const struct yaml_stream *stream,
+                                  struct yaml_offset offset)
 {
     size_t n = yaml_document_count(stream);
     const struct yaml_node *root = n > 0 ? yaml_document(stream, 0) : NULL;
@@ -358,8 +359,9 @@ static struct policy *read_stream(struct loader *loader, struct policy_doc *doc,
     }
     if (root == NULL || is_empty(root)) {
         reader_report_at(&loader->reader, FINDING_INVALID_POLICY,
-                         root != NULL ? root->line : 1, root != NULL ? root->column : 1,
-                         STR(""), STR("write at least apiVersion and kind"),
+                         root != NULL ? root->line : offset.lines + 1,
+                         root != NULL ? root->column : offset.columns + 1, STR(""),
+                         STR("write at least apiVersion and kind"),
                          STR("the policy is empty"));
         return NULL;
     }
@@ -376,7 +378,7 @@ static bool load(struct policy_doc *doc, struct str text, struct yaml_offset off
     struct yaml_problem problem;
     struct policy *policy = NULL;
     if (yaml_parse(&tree, text, &policy_limits, offset, &stream, &problem))
-        policy = read_stream(&loader, doc, &stream);
+        policy = read_stream(&loader, doc, &stream, offset);
     else if (problem.code == ERR_NOMEM)
         return err_nomem(err);
     else
