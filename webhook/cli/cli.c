@@ -26,7 +26,8 @@ static void clean(char *text)
     }
 }
 
-static void complain(const struct cli_command *command, const char *fmt, va_list args)
+static NRW_PRINTF(2, 0) void complain(const struct cli_command *command, const char *fmt,
+                                      va_list args)
 {
     char text[2048];
     vsnprintf(text, sizeof(text), fmt, args);
