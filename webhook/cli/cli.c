@@ -15,6 +15,36 @@
 #define OPT_HELP  (ID_BASE - 1)
 #define HELP_WIDE 26
 
+/* --- the name ------------------------------------------------------------------------
+ */
+
+static const char *program = CLI_PROGRAM;
+
+void cli_set_program(const char *argv0)
+{
+    const char *slash = strrchr(argv0, '/');
+    const char *base = slash != NULL ? slash + 1 : argv0;
+    program = strcmp(base, "kubectl-nvcf_registry") == 0 ? CLI_PLUGIN : CLI_PROGRAM;
+}
+
+const char *cli_program(void)
+{
+    return program;
+}
+
+/* Prints help with CLI_PROGRAM as the name of a command replaced;
+ * "nvcf-registry-webhook/v1" stays. */
+static void print_named(const char *text)
+{
+    const size_t n = sizeof(CLI_PROGRAM " ") - 1;
+    const char *found;
+    while ((found = strstr(text, CLI_PROGRAM " ")) != NULL) {
+        printf("%.*s%s ", (int)(found - text), text, program);
+        text = found + n;
+    }
+    fputs(text, stdout);
+}
+
 /* --- complaints -----------------------------------------------------------------------
  */
 
@@ -32,7 +62,7 @@ static NRW_PRINTF(2, 0) void complain(const struct cli_command *command, const c
     char text[2048];
     vsnprintf(text, sizeof(text), fmt, args);
     clean(text);
-    fprintf(stderr, CLI_PROGRAM "%s%s: %s\n", command != NULL ? " " : "",
+    fprintf(stderr, "%s%s%s: %s\n", program, command != NULL ? " " : "",
             command != NULL ? command->name : "", text);
 }
 
@@ -109,10 +139,8 @@ static int wrong_long(const struct cli_command *command, const char *argument)
         cli_trouble(command, "unknown option --%.*s; did you mean --%s?", STR_ARG(name),
                     near);
     else
-        cli_trouble(command,
-                    "unknown option --%.*s; " CLI_PROGRAM
-                    " %s --help lists what there is",
-                    STR_ARG(name), command->name);
+        cli_trouble(command, "unknown option --%.*s; %s %s --help lists what there is",
+                    STR_ARG(name), program, command->name);
     return CLI_BAD;
 }
 
@@ -131,9 +159,8 @@ static int wrong(const struct cli *cli, int got)
         return CLI_BAD;
     }
     if (optopt != 0) {
-        cli_trouble(command,
-                    "unknown option -%c; " CLI_PROGRAM " %s --help lists what there is",
-                    optopt, command->name);
+        cli_trouble(command, "unknown option -%c; %s %s --help lists what there is",
+                    optopt, program, command->name);
         return CLI_BAD;
     }
     return wrong_long(command, optind > 0 ? cli->argv[optind - 1] : "--");
@@ -219,7 +246,7 @@ static void help_option(char letter, const char *name, const char *value,
 
 void cli_print_help(const struct cli_command *command)
 {
-    printf("Usage: " CLI_PROGRAM " %s [OPTIONS]%s%s\n\n%s\n\nOptions:\n", command->name,
+    printf("Usage: %s %s [OPTIONS]%s%s\n\n%s\n\nOptions:\n", program, command->name,
            command->arguments[0] != '\0' ? " " : "", command->arguments,
            command->summary);
     for (size_t i = 0; i < command->option_count; i++) {
@@ -227,8 +254,10 @@ void cli_print_help(const struct cli_command *command)
         help_option(option->letter, option->name, option->value, option->help);
     }
     help_option('h', "help", NULL, "print this and exit");
-    if (command->details != NULL)
-        printf("\n%s", command->details);
+    if (command->details != NULL) {
+        putchar('\n');
+        print_named(command->details);
+    }
     fflush(stdout);
 }
 

@@ -17,6 +17,13 @@
 #include "util/str.h"
 
 #define CLI_PROGRAM "nvcf-registry-webhook"
+#define CLI_PLUGIN  "kubectl nvcf-registry" /* its name as a kubectl plugin */
+
+/* What the user typed to get here: CLI_PROGRAM, or CLI_PLUGIN when argv[0] says so. Set
+ * once, by main. Texts of a `struct cli_command` may say CLI_PROGRAM: help replaces it.
+ */
+void cli_set_program(const char *argv0);
+const char *cli_program(void);
 
 /* Exit codes, as interface.md has them. */
 #define CLI_GOOD     0 /* good */
