@@ -1,4 +1,99 @@
-int main(void)
+/* The program's entry: settles what must be settled before the first thread, and calls
+ * the verb. Each verb is one file in cli/. Main thread.
+ *
+ * Installed under the name kubectl-nvcf_registry it is a kubectl plugin; nothing changes
+ * but the name that its texts use. */
+#include <jansson.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "policy/suggest.h"
+#include "util/mem.h"
+
+/* glibc gives each thread its own arena, up to eight for each core, and keeps what a
+ * burst has left in all of them. As many as there are workers by default will do. */
+#define ARENAS_MAXIMUM 4
+
+static const struct verb {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *does;
+} verbs[] = {
+    {"lint", cli_lint, "check a policy, with line and column of every problem"},
+    {"version", cli_version, "print version, commit and library versions"},
+};
+
+static void usage(FILE *to)
 {
-    return 2;
+    fprintf(to,
+            "Usage: %s VERB [OPTIONS] [ARGUMENTS]\n\n"
+            "Keeps the container registries of the NVCF APIs as a policy says: a "
+            "Kubernetes\nadmission webhook, and the tools around it.\n\nVerbs:\n",
+            cli_program());
+    for (size_t i = 0; i < NRW_COUNT(verbs); i++)
+        fprintf(to, "  %-9s %s\n", verbs[i].name, verbs[i].does);
+    fprintf(
+        to,
+        "\n%s VERB --help says more. Exit codes: 0 good, 1 what was looked at is not\n"
+        "good, 2 it could not be looked at.\n",
+        cli_program());
+}
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < NRW_COUNT(verbs); i++) {
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    }
+    return NULL;
+}
+
+static int unknown_verb(const char *name)
+{
+    const char *names[NRW_COUNT(verbs)];
+    for (size_t i = 0; i < NRW_COUNT(verbs); i++)
+        names[i] = verbs[i].name;
+    const char *near = suggest(str_of(name), names, NRW_COUNT(names));
+    if (near != NULL)
+        return cli_trouble(NULL, "unknown verb %s; did you mean %s?", name, near);
+    return cli_trouble(NULL, "unknown verb %s; %s --help lists what there is", name,
+                       cli_program());
+}
+
+static int help(int argc, char **argv)
+{
+    if (argc < 3) {
+        usage(stdout);
+        return fflush(stdout) == 0 ? CLI_GOOD : CLI_TROUBLE;
+    }
+    const struct verb *verb = find_verb(argv[2]);
+    if (verb == NULL)
+        return unknown_verb(argv[2]);
+    char option[] = "--help";
+    char *arguments[] = {argv[2], option, NULL};
+    return verb->run(2, arguments);
+}
+
+int main(int argc, char **argv)
+{
+    mallopt(M_ARENA_MAX, ARENAS_MAXIMUM);
+    json_set_alloc_funcs(mem_alloc, mem_free);
+    json_object_seed(0); /* random; jansson would do it in whichever thread is first */
+    if (argc > 0)
+        cli_set_program(argv[0]);
+    if (argc < 2) {
+        usage(stderr);
+        return CLI_TROUBLE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
+        strcmp(name, "help") == 0)
+        return help(argc, argv);
+    if (strcmp(name, "--version") == 0)
+        name = "version";
+    const struct verb *verb = find_verb(name);
+    return verb != NULL ? verb->run(argc - 1, argv + 1) : unknown_verb(name);
 }
