@@ -22,7 +22,11 @@ static const struct verb {
     int (*run)(int argc, char **argv);
     const char *does;
 } verbs[] = {
+    {"serve", cli_serve, "run the webhook"},
+    {"review", cli_review, "say offline what the webhook would decide"},
     {"lint", cli_lint, "check a policy, with line and column of every problem"},
+    {"explain", cli_explain, "say what the API makes of an environment variable"},
+    {"certs", cli_certs, "issue, show and verify certificates"},
     {"version", cli_version, "print version, commit and library versions"},
 };
 

@@ -1,0 +1,122 @@
+/* One AdmissionReview; see admission.h.
+ *
+ * A policy that is not there yet is 503, never "allowed": the failurePolicy of the
+ * webhook's configuration is to decide what that means, not we. */
+#include "app/admission.h"
+
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/utf8.h"
+
+/* Findings, messages, the patch: a policy has at most 256 registries. */
+#define ARENA_MAXIMUM (64u << 20)
+/* Names of objects have 253 bytes at most; a user may be as long as it likes. */
+#define FIELD_MAXIMUM 512u
+
+static struct str field(struct str text)
+{
+    return str_is_null(text) ? STR("") : utf8_cut(text, FIELD_MAXIMUM);
+}
+
+/* The findings' names, each once, most serious first: "BuiltinCollision,MissingRegistry".
+ */
+static struct str finding_names(struct arena *arena, const struct findings *findings)
+{
+    bool seen[FINDING_COUNT] = {false};
+    for (size_t i = 0; i < findings_count(findings); i++)
+        seen[findings_at(findings, i)->id] = true;
+    struct str names = STR("");
+    for (size_t i = 0; i < FINDING_COUNT; i++) {
+        if (seen[i])
+            names =
+                arena_printf(arena, "%.*s%s%s", STR_ARG(names), names.n > 0 ? "," : "",
+                             finding_name((enum finding_id)i));
+    }
+    return names;
+}
+
+/* Never values of variables: who may read the log need not be who may read the object. */
+static void log_admission(struct arena *arena, const struct admit_input *input,
+                          const struct admit_outcome *outcome, int64_t nanoseconds)
+{
+    if (!log_enabled(LOG_LEVEL_INFO))
+        return;
+    log_event(LOG_LEVEL_INFO, "admission",
+              LOG_C("endpoint", input->endpoint == ADMIT_MUTATE ? "mutate" : "validate"),
+              LOG_S("uid", field(outcome->uid)), LOG_S("kind", field(outcome->kind)),
+              LOG_S("namespace", field(outcome->name_space)),
+              LOG_S("name", field(outcome->name)),
+              LOG_S("operation", field(outcome->operation)),
+              LOG_S("user", field(outcome->user)), LOG_B("dry_run", outcome->dry_run),
+              LOG_C("decision", outcome->decision != NULL ? outcome->decision : ""),
+              LOG_S("findings", finding_names(arena, &outcome->findings)),
+              LOG_C("policy", input->policy->hash),
+              LOG_I("duration_us", nanoseconds / 1000));
+}
+
+static void count(struct metrics *metrics, const struct admit_input *input,
+                  const struct admit_outcome *outcome, const char *decision,
+                  int64_t nanoseconds)
+{
+    metrics_admission(metrics,
+                      input->endpoint == ADMIT_MUTATE ? METRICS_MUTATE : METRICS_VALIDATE,
+                      field(outcome->kind), field(outcome->operation), decision,
+                      outcome->dry_run, nanoseconds);
+    for (size_t i = 0; i < findings_count(&outcome->findings); i++) {
+        enum finding_id id = findings_at(&outcome->findings, i)->id;
+        metrics_finding(metrics, (unsigned)id, finding_name(id));
+    }
+}
+
+/* The review could not be answered as one. */
+static void answer_error(struct handlers *handlers, const struct admit_input *input,
+                         const struct err *why, struct net_response *response,
+                         int64_t nanoseconds)
+{
+    bool theirs =
+        why->code == ERR_SYNTAX || why->code == ERR_INVALID || why->code == ERR_LIMIT;
+    const struct admit_outcome nothing = {.dry_run = false};
+    count(handlers->metrics, input, &nothing, "error", nanoseconds);
+    log_event(LOG_LEVEL_WARN, "request refused", LOG_I("status", theirs ? 400 : 500),
+              LOG_C("reason", why->message));
+    handlers_error(handlers, response, theirs ? 400 : 500, why->message);
+}
+
+void admission_answer(struct handlers *handlers, enum admit_endpoint endpoint,
+                      struct str body, struct net_response *response)
+{
+    int64_t began = clock_mono_nanos();
+    NRW_AUTO_SNAPSHOT struct snapshot snapshot;
+    snapshots_take(handlers->snapshots, &snapshot);
+    const struct admit_input input = {
+        .endpoint = endpoint,
+        .body = body,
+        .policy = snapshot.policy,
+        .config_maps = snapshot.config_maps,
+        .policy_namespace = handlers->policy_namespace,
+        .policy_name = handlers->policy_name,
+    };
+    if (input.policy == NULL) {
+        const struct admit_outcome nothing = {.dry_run = false};
+        count(handlers->metrics, &input, &nothing, "unavailable",
+              clock_mono_nanos() - began);
+        handlers_error(handlers, response, 503, "no policy was accepted yet");
+        return;
+    }
+    NRW_AUTO_ARENA struct arena arena;
+    arena_init(&arena, ARENA_MAXIMUM);
+    struct admit_outcome outcome = {.dry_run = false};
+    struct err err = {0};
+    bool answered = admit_review(&arena, &input, &response->body, &outcome, &err);
+    if (answered && response->body.failed) {
+        err_nomem(&err);
+        answered = false;
+    }
+    int64_t took = clock_mono_nanos() - began;
+    if (!answered) {
+        answer_error(handlers, &input, &err, response, took);
+        return;
+    }
+    count(handlers->metrics, &input, &outcome, outcome.decision, took);
+    log_admission(&arena, &input, &outcome, took);
+}

@@ -1,0 +1,17 @@
+/* One AdmissionReview from body to answer, with what is around the decision: the
+ * snapshot, the metrics, the line in the log. Worker threads, several at a time. */
+#ifndef NRW_APP_ADMISSION_H
+#define NRW_APP_ADMISSION_H
+
+#include "admit/admit.h"
+#include "app/handlers.h"
+
+/* Fills status and body of `response`. */
+void admission_answer(struct handlers *handlers, enum admit_endpoint endpoint,
+                      struct str body, struct net_response *response);
+
+/* {"error":"…"} and a newline in place of what the body holds. */
+void handlers_error(const struct handlers *handlers, struct net_response *response,
+                    unsigned status, const char *message);
+
+#endif

@@ -1,0 +1,62 @@
+/* Readiness; see health.h. */
+#include "app/health.h"
+
+#include "certs/time.h"
+#include "net/server.h"
+
+void health_init(struct health *health, struct snapshots *snapshots)
+{
+    health->snapshots = snapshots;
+    atomic_init(&health->server, NULL);
+    atomic_init(&health->draining, false);
+    atomic_init(&health->awaits_config_maps, false);
+}
+
+static bool certificate_good(struct snapshots *snapshots, int64_t now, struct buf *out)
+{
+    struct certificate_facts facts;
+    char text[CERT_TIME_TEXT];
+    snapshots_certificate(snapshots, &facts);
+    if (!facts.present) {
+        buf_text(out, "certificate: there is none yet\n");
+        return false;
+    }
+    if (now > facts.not_after) {
+        buf_printf(out, "certificate: it expired at %s\n",
+                   cert_time_text(facts.not_after, text));
+        return false;
+    }
+    if (now < facts.not_before) {
+        buf_printf(out, "certificate: it is not valid before %s\n",
+                   cert_time_text(facts.not_before, text));
+        return false;
+    }
+    return true;
+}
+
+bool health_ready(struct health *health, int64_t wall_seconds, struct buf *out)
+{
+    bool ready = true;
+    if (atomic_load(&health->draining)) {
+        buf_text(out, "draining: this replica is about to end\n");
+        ready = false;
+    }
+    NRW_AUTO_SNAPSHOT struct snapshot snapshot;
+    snapshots_take(health->snapshots, &snapshot);
+    if (snapshot.policy == NULL) {
+        buf_text(out, "policy: none was accepted yet\n");
+        ready = false;
+    }
+    if (atomic_load(&health->awaits_config_maps) && snapshot.config_maps == NULL) {
+        buf_text(out, "configmaps: not listed yet\n");
+        ready = false;
+    }
+    if (!certificate_good(health->snapshots, wall_seconds, out))
+        ready = false;
+    const struct net_server *server = atomic_load(&health->server);
+    if (server == NULL || !net_server_alive(server)) {
+        buf_text(out, "workers: not all of them are running\n");
+        ready = false;
+    }
+    return ready;
+}

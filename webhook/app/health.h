@@ -1,0 +1,29 @@
+/* Is this replica fit to be sent requests? One line for each thing that is missing, for
+ * the body of /readyz. Time is an argument. Any thread. */
+#ifndef NRW_APP_HEALTH_H
+#define NRW_APP_HEALTH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "app/snapshots.h"
+#include "util/buf.h"
+
+struct net_server;
+
+struct health {
+    struct snapshots *snapshots;
+    _Atomic(struct net_server *) server; /* NULL until it runs */
+    atomic_bool draining;
+    /* The decision needs ConfigMaps that are not listed yet: set by whoever watches them.
+     */
+    atomic_bool awaits_config_maps;
+};
+
+void health_init(struct health *health, struct snapshots *snapshots);
+
+/* True when nothing is missing; else `out` gets one line for each thing that is. */
+bool health_ready(struct health *health, int64_t wall_seconds, struct buf *out);
+
+#endif

@@ -1,0 +1,179 @@
+/* New things into force; see publish.h. */
+#include "app/publish.h"
+
+#include "certs/inspect.h"
+#include "certs/time.h"
+#include "net/server.h"
+#include "policy/policy_file.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+#define FINDINGS_LOGGED 50u
+#define INSPECT_MAXIMUM (4u << 20)
+
+/* --- policy ---------------------------------------------------------------------------
+ */
+
+static void log_findings(const char *origin, const struct policy_doc *doc)
+{
+    size_t n = findings_count(&doc->findings);
+    for (size_t i = 0; i < n && i < FINDINGS_LOGGED; i++) {
+        const struct finding *finding = findings_at(&doc->findings, i);
+        log_event(LOG_LEVEL_ERROR, "policy is not valid", LOG_C("origin", origin),
+                  LOG_C("finding", finding_name(finding->id)),
+                  LOG_I("line", finding->line), LOG_I("column", finding->column),
+                  LOG_S("message", finding->message), LOG_S("advice", finding->advice));
+    }
+}
+
+void publish_policy_refused(struct publish *publish, const char *origin,
+                            const struct err *why)
+{
+    metrics_policy_reload(publish->metrics, false);
+    log_event(LOG_LEVEL_ERROR,
+              publish->policy_seen ? "policy not taken; the last good one stays in force"
+                                   : "policy not taken; there is none yet",
+              LOG_C("origin", origin), LOG_C("reason", why->message));
+}
+
+static bool refuse(struct publish *publish, const struct policy_doc *doc,
+                   const char *origin, enum publish_tone tone, struct err *err)
+{
+    struct arena arena;
+    arena_init(&arena, 1u << 16);
+    struct str summary = policy_doc_summary(&arena, doc);
+    err_set(err, ERR_INVALID, "%.*s", STR_ARG(summary));
+    arena_done(&arena);
+    if (tone == PUBLISH_ALOUD) {
+        log_findings(origin, doc);
+        publish_policy_refused(publish, origin, err);
+    }
+    return false;
+}
+
+bool publish_policy(struct publish *publish, struct str text, const char *origin,
+                    enum publish_tone tone, struct err *err)
+{
+    struct err why = {0};
+    struct policy_doc *doc = policy_file_parse(text, &why);
+    if (doc != NULL && doc->policy == NULL) {
+        refuse(publish, doc, origin, tone, &why);
+        policy_doc_free(doc);
+        return err_set(err, why.code, "%s", why.message);
+    }
+    char hash[sizeof(doc->policy->hash)] = "";
+    size_t registries = 0, targets = 0;
+    if (doc != NULL) {
+        memcpy(hash, doc->policy->hash, sizeof(hash));
+        registries = doc->policy->registry_count;
+        targets = doc->policy->target_count;
+    }
+    if (doc == NULL || !snapshots_set_policy_take(publish->snapshots, doc, &why)) {
+        if (tone == PUBLISH_ALOUD)
+            publish_policy_refused(publish, origin, &why);
+        return err_set(err, why.code, "%s", why.message);
+    }
+    metrics_policy(publish->metrics, hash, (unsigned)registries, clock_wall_seconds());
+    if (publish->policy_seen)
+        metrics_policy_reload(publish->metrics, true);
+    publish->policy_seen = true;
+    log_event(LOG_LEVEL_INFO, "policy in force", LOG_C("origin", origin),
+              LOG_C("policy", hash), LOG_I("registries", registries),
+              LOG_I("targets", targets));
+    return true;
+}
+
+/* --- certificate ----------------------------------------------------------------------
+ */
+
+void publish_certificate_refused(struct publish *publish, const char *origin,
+                                 const struct err *why)
+{
+    metrics_rotation(publish->metrics, false);
+    log_event(LOG_LEVEL_ERROR,
+              publish->certificate_seen
+                  ? "certificate not taken; the last good one stays in use"
+                  : "certificate not taken; there is none yet",
+              LOG_C("origin", origin), LOG_C("reason", why->message));
+}
+
+static void log_certificate(const char *origin, const struct cert_info *leaf)
+{
+    char from[CERT_TIME_TEXT], to[CERT_TIME_TEXT];
+    int64_t now = clock_wall_seconds();
+    bool valid = now >= leaf->not_before && now <= leaf->not_after;
+    log_event(valid ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
+              valid ? "certificate in use" : "certificate in use is not valid now",
+              LOG_C("origin", origin), LOG_S("subject", leaf->subject),
+              LOG_S("serial", leaf->serial),
+              LOG_C("not_before", cert_time_text(leaf->not_before, from)),
+              LOG_C("not_after", cert_time_text(leaf->not_after, to)));
+}
+
+/* Hands over to the server, or keeps it for the start of the server. */
+static void put_in_use(struct publish *publish, struct net_tls *tls)
+{
+    struct net_server *server = atomic_load(&publish->health->server);
+    if (server != NULL) {
+        net_server_set_tls(server, tls);
+        net_tls_free(tls);
+        return;
+    }
+    if (publish->waiting != NULL)
+        net_tls_free(publish->waiting);
+    publish->waiting = tls;
+}
+
+static bool use_certificate(struct publish *publish, const struct publish_pair *pair,
+                            struct err *err)
+{
+    NRW_AUTO_ARENA struct arena arena;
+    arena_init(&arena, INSPECT_MAXIMUM);
+    struct cert_info *infos;
+    size_t count;
+    if (!cert_inspect(&arena, pair->cert_pem, "the certificate", &infos, &count, err) ||
+        !cert_key_matches(pair->cert_pem, pair->key_pem, err))
+        return false;
+    const struct net_tls_options options = {
+        .cert_pem = pair->cert_pem,
+        .key_pem = pair->key_pem,
+        .client_ca_pem = pair->client_ca_pem,
+        .client_names = publish->client_names,
+        .client_name_count = publish->client_name_count,
+    };
+    struct net_tls *tls = net_tls_new(&options, err);
+    if (tls == NULL)
+        return false;
+    put_in_use(publish, tls);
+    const struct certificate_facts facts = {true, infos[0].not_before,
+                                            infos[0].not_after};
+    snapshots_set_certificate(publish->snapshots, &facts);
+    metrics_certificate(publish->metrics, facts.not_after);
+    log_certificate(pair->origin, &infos[0]);
+    return true;
+}
+
+bool publish_certificate(struct publish *publish, const struct publish_pair *pair,
+                         enum publish_tone tone, struct err *err)
+{
+    struct err why = {0};
+    if (!use_certificate(publish, pair, &why)) {
+        if (tone == PUBLISH_ALOUD)
+            publish_certificate_refused(publish, pair->origin, &why);
+        return err_set(err, why.code, "%s", why.message);
+    }
+    if (publish->certificate_seen)
+        metrics_rotation(publish->metrics, true);
+    publish->certificate_seen = true;
+    return true;
+}
+
+/* --- ConfigMaps -----------------------------------------------------------------------
+ */
+
+bool publish_config_maps_take(struct publish *publish, struct config_maps *maps,
+                              void (*free_maps)(struct config_maps *maps),
+                              struct err *err)
+{
+    return snapshots_set_config_maps_take(publish->snapshots, maps, free_maps, err);
+}

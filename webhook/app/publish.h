@@ -1,0 +1,61 @@
+/* Puts a new policy, certificate or set of ConfigMaps in force: builds it from its text,
+ * swaps it in, counts and logs. What is not good leaves what was there before. This is
+ * the door for everyone who learns of something new: the watcher of files (files.c), and
+ * whoever watches the cluster. Any thread; one caller at a time for each kind. */
+#ifndef NRW_APP_PUBLISH_H
+#define NRW_APP_PUBLISH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "app/health.h"
+#include "app/snapshots.h"
+#include "observe/metrics.h"
+#include "util/err.h"
+#include "util/str.h"
+
+struct net_tls;
+
+struct publish {
+    struct snapshots *snapshots;
+    struct health *health; /* knows the server */
+    struct metrics *metrics;
+    const char *const *client_names; /* demanded of client certificates; any of */
+    size_t client_name_count;
+    bool policy_seen, certificate_seen; /* the first is no reload, no rotation */
+    struct net_tls *waiting; /* made before the server ran; app.c starts it with this */
+};
+
+/* Whether a refusal is counted and logged, or only returned: files are read while someone
+ * is still writing them, so files.c tries quietly first. */
+enum publish_tone { PUBLISH_QUIETLY, PUBLISH_ALOUD };
+
+/* `origin` says where the text is from: "/etc/policy.yaml", "ConfigMap ns/name". The text
+ * is a policy, or a ConfigMap that holds one. False: the old one stays in force; err is
+ * ERR_INVALID with the first finding, or ERR_NOMEM, ERR_INTERNAL. */
+bool publish_policy(struct publish *publish, struct str text, const char *origin,
+                    enum publish_tone tone, struct err *err);
+
+struct publish_pair {
+    struct str cert_pem; /* leaf first */
+    struct str key_pem;
+    struct str client_ca_pem; /* "": no client certificate is demanded */
+    const char *origin;
+};
+/* False: the old one stays in force; ERR_INVALID or ERR_SYNTAX when the pair is not good.
+ * An expired certificate is taken: readiness says so, and it may be all there is. */
+bool publish_certificate(struct publish *publish, const struct publish_pair *pair,
+                         enum publish_tone tone, struct err *err);
+
+bool publish_config_maps_take(struct publish *publish, struct config_maps *maps,
+                              void (*free_maps)(struct config_maps *maps),
+                              struct err *err);
+
+/* A new content could not even be read; counted and logged like one that is not good. */
+void publish_policy_refused(struct publish *publish, const char *origin,
+                            const struct err *why);
+void publish_certificate_refused(struct publish *publish, const char *origin,
+                                 const struct err *why);
+
+#endif

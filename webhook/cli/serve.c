@@ -1,0 +1,72 @@
+/* `serve`: runs the webhook. What it was told is read in serve_flags.c, the work is
+ * app/'s; here is what concerns the process as a whole. Main thread. */
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "cli/cli.h"
+#include "cli/serve_flags.h"
+
+/* The shell's convention for "ended by a signal". In a signal handler: _exit only. */
+static void end_at_once(int signal_number)
+{
+    _exit(128 + signal_number);
+}
+
+/* Private keys are in this memory: no core file, and no reading it through /proc or
+ * ptrace by another process of the same user. */
+static void keep_secrets(void)
+{
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/* Each connection has three descriptors; the soft limit is low for the sake of programs
+ * that use select(), which none of ours does. */
+static void allow_descriptors(void)
+{
+    const rlim_t enough = 16384;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= enough)
+        return;
+    limit.rlim_cur = limit.rlim_max < enough ? limit.rlim_max : enough;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static bool needs_cluster(const struct app_cluster *cluster)
+{
+    return cluster->policy_configmap != NULL || cluster->tls_secret != NULL ||
+           cluster->webhook_config != NULL || cluster->kubeconfig != NULL ||
+           cluster->reconcile;
+}
+
+static int serve(struct serve_flags *flags)
+{
+    if (needs_cluster(&flags->app.cluster))
+        return cli_trouble(&serve_command,
+                           "--policy-configmap, --tls-secret, --webhook-config, "
+                           "--kubeconfig and --reconcile need the cluster, which this "
+                           "build does not reach: use --policy-file and --tls-cert");
+    log_setup(flags->log_level, flags->log_format);
+    keep_secrets();
+    allow_descriptors();
+    flags->app.end_at_once = end_at_once;
+    struct err err = {0};
+    if (app_run(&flags->app, &err))
+        return CLI_GOOD;
+    cli_trouble(&serve_command, "%s", err.message);
+    return err.code == ERR_INVALID || err.code == ERR_SYNTAX ? CLI_NOT_GOOD : CLI_TROUBLE;
+}
+
+int cli_serve(int argc, char **argv)
+{
+    struct serve_flags flags;
+    bool go;
+    int code = serve_flags_read(&flags, argc, argv, &go);
+    if (go)
+        code = serve(&flags);
+    serve_flags_done(&flags);
+    return code;
+}
