@@ -28,7 +28,7 @@ openssl/ssl\.h:net app cli
 openssl/.*:net certs app cli util policy admit kube
 curl/curl\.h:kube app cli
 yaml\.h:policy kube app cli
-jansson\.h:policy admit kube certs app cli observe'
+jansson\.h:policy admit kube certs main app cli observe'
 
 room_of() { # FILE -> room
     case $1 in
