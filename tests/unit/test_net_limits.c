@@ -62,8 +62,7 @@ static unsigned post(struct peer *peer, bool *ret_closes)
     return answer.status;
 }
 
-/* --- time
- * ---------------------------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------------- */
 
 static struct net_options impatient(struct peer_counts *counts)
 {
@@ -180,8 +179,7 @@ static void stalled_reader(void **state)
     net_server_stop(server, 500);
 }
 
-/* --- connections
- * --------------------------------------------------------------------------- */
+/* --- connections -------------------------------------------------------------- */
 
 static void idle_ones_make_room(void **state)
 {
@@ -315,8 +313,7 @@ static void large_bodies_share(void **state)
     net_server_stop(server, 500);
 }
 
-/* --- descriptors
- * ---------------------------------------------------------------------------- */
+/* --- descriptors -------------------------------------------------------------- */
 
 /* The server in a process of its own, with few descriptors; the port, or 0. */
 static pid_t fork_server(rlim_t descriptors, unsigned max_connections, unsigned *ret_port,
@@ -426,8 +423,7 @@ static void limit_from_descriptors(void **state)
     join_server(pid, control);
 }
 
-/* --- the end
- * --------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------ */
 
 static void draining(void **state)
 {

@@ -52,8 +52,7 @@ static unsigned post(struct peer *peer)
     return answer.status;
 }
 
-/* --- versions, suites, protocols
- * --------------------------------------------------------- */
+/* --- versions, suites, protocols ---------------------------------------------- */
 
 static bool agrees(unsigned port, int version, const char *suites, const char *alpn)
 {
@@ -212,8 +211,7 @@ static void garbage(void **state)
     net_tls_free(tls);
 }
 
-/* --- configurations
- * ----------------------------------------------------------------------- */
+/* --- configurations ----------------------------------------------------------- */
 
 static void bad_configurations(void **state)
 {
@@ -266,8 +264,7 @@ static void without_certificate(void **state)
     net_server_stop(server, 1000);
 }
 
-/* --- client certificates
- * ------------------------------------------------------------------ */
+/* --- client certificates ------------------------------------------------------ */
 
 /* Both versions; in TLS 1.3 the client learns of the refusal at its first read. */
 static bool admitted(unsigned port, const struct identity *shown)
@@ -339,8 +336,7 @@ static void client_certificates(void **state)
         identity_free(all[i]);
 }
 
-/* --- the swap
- * ------------------------------------------------------------------------------ */
+/* --- the swap ----------------------------------------------------------------- */
 
 struct load {
     unsigned port;

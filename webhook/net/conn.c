@@ -1,35 +1,27 @@
-/* The bridge; see conn.h. */
+/* A connection's life, from the handshake to the last FIN, and its timers; see conn.h.
+ * What moves its bytes is bridge.c. */
 #include "net/conn.h"
 
-#include <errno.h>
-#include <linux/sockios.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/bridge.h"
 #include "net/http.h"
 #include "net/refusal.h"
 #include "net/tls.h"
 #include "net/worker.h"
-#include "util/clock.h"
 #include "util/mem.h"
 
 #define LINGER_MS      2000
 #define LINGER_STOP_MS 300
 #define IDLE_STOP_MS   1000 /* while stopping: for those that have just come */
-#define READS_MAXIMUM  16   /* per turn, so that one sender cannot hold the thread */
-/* `in` holds one read; `out` one read, and at an answer's end what a socketpair holds. */
-#define IN_MAXIMUM  (2u * NET_SCRATCH)
-#define OUT_MAXIMUM (4u * 1024u * 1024u)
 
 static const struct net_handlers *handlers_of(const struct conn *conn)
 {
     return &conn->worker->server->handlers;
 }
 
-/* --- life
- * --------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------- */
 
 struct conn *conn_new(struct worker *worker, int fd, bool plain, bool shed)
 {
@@ -45,8 +37,8 @@ struct conn *conn_new(struct worker *worker, int fd, bool plain, bool shed)
     conn->shed = shed;
     conn->readable = true;
     conn->last_active = worker->now;
-    buf_init(&conn->in, IN_MAXIMUM);
-    buf_init(&conn->out, OUT_MAXIMUM);
+    buf_init(&conn->in, BRIDGE_IN_MAXIMUM);
+    buf_init(&conn->out, BRIDGE_OUT_MAXIMUM);
     buf_init(&conn->exchange.body, NET_BODY_MAXIMUM);
     if (!plain) {
         struct net_server *server = worker->server;
@@ -76,15 +68,6 @@ void conn_free(struct conn *conn)
     mem_free(conn);
 }
 
-static void close_pair(struct conn *conn)
-{
-    if (conn->pair < 0)
-        return;
-    close(conn->pair);
-    conn->pair = -1;
-    conn->worker->http_pending = true; /* so that libmicrohttpd sees it */
-}
-
 static void handshake_over(const struct conn *conn, bool success)
 {
     const struct net_handlers *handlers = handlers_of(conn);
@@ -100,7 +83,7 @@ void conn_kill(struct conn *conn)
         handshake_over(conn, false);
     conn->state = CONN_DEAD;
     stream_close(&conn->stream);
-    close_pair(conn);
+    bridge_close(conn);
     worker_bury(conn->worker, conn);
 }
 
@@ -128,7 +111,7 @@ static int64_t idle_ms(const struct conn *conn)
 void conn_finish(struct conn *conn, int64_t now)
 {
     stream_shutdown(&conn->stream);
-    close_pair(conn);
+    bridge_close(conn);
     if (conn->peer_eof) {
         conn_kill(conn);
         return;
@@ -138,65 +121,7 @@ void conn_finish(struct conn *conn, int64_t now)
     retime(conn, now + (conn->worker->stopping ? LINGER_STOP_MS : LINGER_MS));
 }
 
-/* --- towards the client
- * ------------------------------------------------------------------- */
-
-/* False when the connection died. */
-static bool keep_for_client(struct conn *conn, const char *data, size_t n)
-{
-    if (buf_append(&conn->out, data, n))
-        return true;
-    conn_kill(conn);
-    return false;
-}
-
-/* Sends what waits. True when something left. */
-static bool flush(struct conn *conn)
-{
-    bool moved = false;
-    while (conn->state == CONN_OPEN && conn->out_at < conn->out.size) {
-        size_t n = 0;
-        enum stream_result result =
-            stream_write(&conn->stream, conn->out.data + conn->out_at,
-                         conn->out.size - conn->out_at, &n);
-        if (result == STREAM_WAIT) {
-            worker_watch_output(conn->worker, conn);
-            return moved;
-        }
-        if (result != STREAM_DONE) {
-            conn_kill(conn);
-            return true;
-        }
-        conn->out_at += n;
-        moved = true;
-    }
-    if (moved && conn->out_at == conn->out.size) {
-        buf_done(&conn->out); /* an idle connection holds no buffer */
-        conn->out_at = 0;
-    }
-    return moved;
-}
-
-/* Sends `data` at once as far as the client takes it and keeps the rest. */
-static void send_to_client(struct conn *conn, const char *data, size_t n)
-{
-    while (n > 0 && conn->state == CONN_OPEN && conn->out_at == conn->out.size) {
-        size_t sent = 0;
-        enum stream_result result = stream_write(&conn->stream, data, n, &sent);
-        if (result == STREAM_WAIT) {
-            worker_watch_output(conn->worker, conn);
-            break;
-        }
-        if (result != STREAM_DONE) {
-            conn_kill(conn);
-            return;
-        }
-        data += sent;
-        n -= sent;
-    }
-    if (n > 0 && conn->state == CONN_OPEN)
-        (void)keep_for_client(conn, data, n);
-}
+/* --- errors of our own -------------------------------------------------------- */
 
 void conn_refuse(struct conn *conn, unsigned status, int64_t now)
 {
@@ -209,202 +134,26 @@ void conn_refuse(struct conn *conn, unsigned status, int64_t now)
     conn->busy = false;
     char answer[REFUSAL_MAXIMUM];
     size_t n = refusal_answer(status, answer, sizeof(answer));
-    close_pair(conn);
-    send_to_client(conn, answer, n);
+    bridge_close(conn);
+    bridge_send(conn, answer, n);
     if (conn->state == CONN_OPEN) {
         retime(conn, now + conn->worker->server->write_ms);
         worker_ready(conn->worker, conn);
     }
 }
 
-/* libmicrohttpd wrote something although no answer was queued: a go-ahead for the body,
- * or an error of its own, which is in HTML and is replaced by ours. */
-static void unasked(struct conn *conn, const char *data, size_t n)
-{
-    static const char go_ahead[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    const size_t size = sizeof(go_ahead) - 1;
-    if (n >= size && memcmp(data, go_ahead, size) == 0) {
-        send_to_client(conn, data, size);
-        data += size;
-        n -= size;
-    }
-    if (n == 0 || conn->state != CONN_OPEN)
-        return;
-    unsigned status = 500;
-    if (n >= 12 && memcmp(data, "HTTP/1.1 ", 9) == 0 && ascii_is_digit(data[9]) &&
-        ascii_is_digit(data[10]) && ascii_is_digit(data[11]))
-        status = (unsigned)(data[9] - '0') * 100u + (unsigned)(data[10] - '0') * 10u +
-                 (unsigned)(data[11] - '0');
-    conn_refuse(conn, status, conn->worker->now);
-}
+/* --- one turn ----------------------------------------------------------------- */
 
-/* Takes what libmicrohttpd wrote: until the client blocks, or all of it. */
-static bool take(struct conn *conn, bool all)
-{
-    struct worker *worker = conn->worker;
-    bool moved = false;
-    while (conn->state == CONN_OPEN && conn->pair >= 0 &&
-           (all || conn->out_at == conn->out.size)) {
-        ssize_t n = recv(conn->pair, worker->scratch, sizeof(worker->scratch), 0);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            break;
-        moved = true;
-        if (!all)
-            worker->http_pending = true; /* there is room for more now */
-        if (n <= 0) { /* it closed its end, with or without bytes left unread */
-            close_pair(conn);
-            break;
-        }
-        if (conn->exchange.queued) {
-            conn->part = true;
-            send_to_client(conn, worker->scratch, (size_t)n);
-        } else {
-            unasked(conn, worker->scratch, (size_t)n);
-        }
-        if ((size_t)n < sizeof(worker->scratch) && conn->mhd_open)
-            break; /* that was all: nobody else writes meanwhile */
-    }
-    return moved;
-}
-
-void conn_answered(struct conn *conn, bool complete)
-{
-    take(conn, true);
-    if (conn->exchange.queued && complete) {
-        conn->answered++;
-        conn->part = false;
-    }
-    conn->busy = false;
-    conn->last_active = conn->worker->now;
-    worker_ready(conn->worker, conn);
-}
-
-void conn_forgotten(struct conn *conn)
-{
-    conn->mhd_open = false;
-    worker_ready(conn->worker, conn);
-}
-
-/* --- from the client
- * ---------------------------------------------------------------------- */
-
-/* How much libmicrohttpd's socket took; everything when it is gone already. */
-static size_t feed(struct conn *conn, const char *data, size_t n)
-{
-    size_t done = 0;
-    while (done < n) {
-        ssize_t sent = send(conn->pair, data + done, n - done, MSG_NOSIGNAL);
-        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS))
-            break;
-        if (sent < 0)
-            return n; /* its answer, if any, is still to be read */
-        done += (size_t)sent;
-    }
-    if (done > 0) {
-        conn->worker->http_pending = true;
-    }
-    return done;
-}
-
-static bool feed_kept(struct conn *conn)
-{
-    if (conn->in.size == conn->in_at)
-        return false;
-    size_t n = feed(conn, conn->in.data + conn->in_at, conn->in.size - conn->in_at);
-    conn->in_at += n;
-    if (conn->in_at == conn->in.size) {
-        buf_done(&conn->in);
-        conn->in_at = 0;
-    }
-    return n > 0;
-}
-
-static void received(struct conn *conn, const char *data, size_t n)
-{
-    conn->fed = true;
-    conn->last_active = conn->worker->now;
-    conn->busy = true;
-    size_t done = feed(conn, data, n);
-    if (done < n && !buf_append(&conn->in, data + done, n - done))
-        conn_kill(conn);
-}
-
-/* Closes only our sending direction, since the answer may still be on its way; and only
- * once libmicrohttpd has read all: it takes a short read for an empty socket and,
- * watching edges, would not see an end that was there already. */
-static bool pass_on_eof(struct conn *conn)
-{
-    if (conn->state != CONN_OPEN || !conn->peer_eof || conn->eof_fed || conn->pair < 0 ||
-        conn->in.size != conn->in_at)
-        return false;
-    int unread = 0;
-    if (ioctl(conn->pair, SIOCOUTQ, &unread) == 0 && unread > 0)
-        return false;
-    (void)shutdown(conn->pair, SHUT_WR);
-    conn->eof_fed = true;
-    conn->worker->http_pending = true;
-    return true;
-}
-
-/* Reads until the client has no more or libmicrohttpd takes no more. */
-static bool pump(struct conn *conn)
-{
-    struct worker *worker = conn->worker;
-    bool moved = conn->pair >= 0 && feed_kept(conn);
-    size_t got = 0;
-    enum stream_result result = STREAM_DONE;
-    for (int i = 0; i < READS_MAXIMUM && result == STREAM_DONE &&
-                    conn->state == CONN_OPEN && conn->pair >= 0 && conn->readable &&
-                    !conn->peer_eof && conn->in.size == conn->in_at;
-         i++) {
-        size_t n = 0;
-        result = stream_read(&conn->stream, worker->scratch + got, NET_SCRATCH - got, &n);
-        got += n;
-        if (result == STREAM_DONE && conn->stream.drained && !conn->hangup)
-            conn->readable = false;
-        if (got > 0 && (got == NET_SCRATCH || result != STREAM_DONE || !conn->readable ||
-                        i == READS_MAXIMUM - 1)) {
-            received(conn, worker->scratch, got);
-            got = 0;
-            moved = true;
-        }
-    }
-    if (result == STREAM_WAIT) {
-        conn->readable = false;
-        if (stream_wants_output(&conn->stream)) /* a key update's answer */
-            worker_watch_output(worker, conn);
-    } else if (result == STREAM_EOF) {
-        conn->peer_eof = true;
-    } else if (result == STREAM_ERROR) {
-        conn_kill(conn);
-        return true;
-    }
-    return pass_on_eof(conn) || moved;
-}
-
-/* --- one turn
- * ------------------------------------------------------------------------------ */
-
-static void open_bridge(struct conn *conn, int64_t now)
+static void open_up(struct conn *conn, int64_t now)
 {
     handshake_over(conn, true);
+    /* Before it counts as open, and so as idle: making room must not hit itself. */
+    bool made = bridge_open(conn);
     conn->state = CONN_OPEN;
     conn->last_active = now;
     retime(conn, now + idle_ms(conn));
-    int ends[2];
-    bool made = false;
-    for (int i = 0; i < 2 && !made; i++) {
-        made =
-            socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0;
-        if (!made && !worker_relieve(conn->worker))
-            break;
-    }
-    if (made) {
-        conn->pair = ends[0];
-        if (http_add(conn->worker, conn, ends[1]))
-            return;
-    }
-    conn_refuse(conn, 503, now);
+    if (!made)
+        conn_refuse(conn, 503, now);
 }
 
 /* Plain HTTP on the TLS port: said in plain HTTP, so that whoever made the mistake sees
@@ -425,7 +174,7 @@ static bool shake(struct conn *conn, int64_t now)
         return false;
     enum stream_result result = stream_handshake(&conn->stream);
     if (result == STREAM_DONE) {
-        open_bridge(conn, now);
+        open_up(conn, now);
         return true;
     }
     if (result == STREAM_WAIT) {
@@ -500,11 +249,7 @@ bool conn_step(struct conn *conn, int64_t now)
         return linger(conn);
     if (conn->state != CONN_OPEN)
         return false;
-    moved |= flush(conn);
-    /* Without one of these it has written nothing: see conn_answered. */
-    if (conn->exchange.queued || conn->exchange.expects || !conn->mhd_open)
-        moved |= take(conn, false);
-    moved |= pump(conn);
+    moved |= bridge_move(conn);
     if (conn->state == CONN_OPEN && conn->pair < 0 && conn->out_at == conn->out.size) {
         end(conn, now);
         moved = true;

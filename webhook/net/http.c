@@ -42,8 +42,7 @@ void http_reset(struct conn *conn)
     x->budget = 0;
 }
 
-/* --- answers
- * ------------------------------------------------------------------------------ */
+/* --- answers ------------------------------------------------------------------ */
 
 static struct MHD_Response *fixed_response(struct str body)
 {
@@ -129,8 +128,7 @@ static enum MHD_Result handle(struct conn *conn, struct MHD_Connection *connecti
     return give(conn, connection, answer.status, answer.content_type, response);
 }
 
-/* --- requests
- * ----------------------------------------------------------------------------- */
+/* --- requests ----------------------------------------------------------------- */
 
 static struct conn *conn_of(struct MHD_Connection *connection)
 {
@@ -294,8 +292,7 @@ static void on_connection(void *context, struct MHD_Connection *connection,
     }
 }
 
-/* --- the daemon
- * --------------------------------------------------------------------------- */
+/* --- the daemon --------------------------------------------------------------- */
 
 /* libmicrohttpd found its own state broken: it must not go on. */
 static void on_panic(void *context, const char *file, unsigned line, const char *reason)

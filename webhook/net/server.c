@@ -44,8 +44,7 @@ static int64_t or_default(unsigned milliseconds, int64_t otherwise)
     return milliseconds > 0 ? (int64_t)milliseconds : otherwise;
 }
 
-/* --- starting
- * ----------------------------------------------------------------------------- */
+/* --- starting ----------------------------------------------------------------- */
 
 static bool open_listeners(struct net_server *server, const struct net_options *options,
                            struct err *err)
@@ -142,8 +141,7 @@ struct net_server *net_server_start(const struct net_options *options,
     return server;
 }
 
-/* --- running
- * ------------------------------------------------------------------------------ */
+/* --- running ------------------------------------------------------------------ */
 
 void net_server_set_tls(struct net_server *server, struct net_tls *tls)
 {

@@ -47,8 +47,7 @@ static bool openssl_err(struct err *err, enum err_code code, const char *what)
     return false;
 }
 
-/* --- who the client is
- * ------------------------------------------------------------------ */
+/* --- who the client is -------------------------------------------------------- */
 
 static bool name_listed(const struct net_tls *tls, const ASN1_STRING *found)
 {
@@ -145,8 +144,7 @@ static bool demand_clients(struct net_tls *tls, const struct net_tls_options *op
     return true;
 }
 
-/* --- our own certificate
- * ---------------------------------------------------------------- */
+/* --- our own certificate ------------------------------------------------------ */
 
 static bool load_chain(SSL_CTX *ctx, struct str pem, struct err *err)
 {
@@ -201,8 +199,7 @@ static bool load_key(SSL_CTX *ctx, struct str pem, struct err *err)
     return true;
 }
 
-/* --- the rest
- * --------------------------------------------------------------------------- */
+/* --- the rest ----------------------------------------------------------------- */
 
 /* A client that offers protocols but not ours would misunderstand every byte: it gets the
  * alert of RFC 7301. One that offers none speaks HTTP/1.1. */

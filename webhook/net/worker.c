@@ -20,8 +20,7 @@
     64 /* libmicrohttpd's limit lies above ours: it must not be hit */
 #define FRESH_STOP_MS 1000
 
-/* --- lists
- * -------------------------------------------------------------------------------- */
+/* --- lists -------------------------------------------------------------------- */
 
 static void list_add(struct conn **list, struct conn *conn)
 {
@@ -110,8 +109,7 @@ static void reap(struct worker *worker)
     }
 }
 
-/* --- one turn
- * ----------------------------------------------------------------------------- */
+/* --- one turn ----------------------------------------------------------------- */
 
 /* Connections move their bytes, libmicrohttpd answers, the answers leave; again with
  * those that moved something, until nothing moves or others must have their turn. */
@@ -245,8 +243,7 @@ void *worker_main(void *opaque)
     return NULL;
 }
 
-/* --- beginning and end
- * -------------------------------------------------------------------- */
+/* --- beginning and end -------------------------------------------------------- */
 
 void worker_wake(struct worker *worker)
 {

@@ -63,8 +63,7 @@ void worker_done(struct worker *worker); /* the thread has ended or never began 
 void *worker_main(void *worker);         /* for pthread_create */
 void worker_wake(struct worker *worker); /* from any thread */
 
-/* --- for the connections
- * ----------------------------------------------------------------- */
+/* --- for the connections ------------------------------------------------------ */
 
 /* Puts it into the list of those that are looked at in this turn. */
 void worker_ready(struct worker *worker, struct conn *conn);
@@ -81,8 +80,7 @@ bool worker_relieve(struct worker *worker);
 /* Takes in a new one. False when it cannot be watched; it is in the lists either way. */
 bool worker_adopt(struct worker *worker, struct conn *conn);
 
-/* --- accept.c
- * ----------------------------------------------------------------------------- */
+/* --- accept.c ----------------------------------------------------------------- */
 
 /* Takes in what waits on a listener, within the limits. */
 void worker_accept(struct worker *worker, int listen_fd, bool plain);

@@ -30,8 +30,7 @@ static void must(bool good, const char *what)
     abort();
 }
 
-/* --- certificates
- * ------------------------------------------------------------------------ */
+/* --- certificates ------------------------------------------------------------- */
 
 static char *pem_of(BIO *bio)
 {
@@ -107,8 +106,7 @@ struct net_tls *identity_tls(const struct identity *identity)
     return tls;
 }
 
-/* --- server
- * ------------------------------------------------------------------------------ */
+/* --- server ------------------------------------------------------------------- */
 
 static enum net_route route(void *context, struct str path, bool plain)
 {
@@ -178,8 +176,7 @@ struct net_options peer_options(struct peer_counts *counts)
                                              .on_connections = on_connections}};
 }
 
-/* --- client
- * ------------------------------------------------------------------------------ */
+/* --- client ------------------------------------------------------------------- */
 
 SSL_CTX *peer_context(const char *alpn, const struct identity *identity)
 {

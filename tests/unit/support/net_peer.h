@@ -13,8 +13,7 @@
 
 #define PEER_WAIT_S 20
 
-/* --- certificates
- * ------------------------------------------------------------------------ */
+/* --- certificates ------------------------------------------------------------- */
 
 struct identity {
     X509 *certificate;
@@ -28,8 +27,7 @@ void identity_free(struct identity *identity);
 /* A configuration without client certificates; never NULL. */
 struct net_tls *identity_tls(const struct identity *identity);
 
-/* --- server
- * ------------------------------------------------------------------------------ */
+/* --- server ------------------------------------------------------------------- */
 
 struct peer_counts {
     atomic_long handled, handshakes, failed_handshakes, errors, connections;
@@ -40,8 +38,7 @@ struct peer_counts {
  * 500. On the metrics listener only /hello. */
 struct net_options peer_options(struct peer_counts *counts);
 
-/* --- client
- * ------------------------------------------------------------------------------ */
+/* --- client ------------------------------------------------------------------- */
 
 struct peer {
     int fd;
