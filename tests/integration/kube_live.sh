@@ -1,0 +1,254 @@
+#!/usr/bin/env bash
+# The Kubernetes client against a real API server and etcd: RBAC messages, list and watch
+# through restarts and compaction, token rotation, TLS names, Events, leader election.
+# The programs come from the control plane suite's cache; where it is empty, all is skipped
+# (tests/e2e/tools/build.sh etcd kube-apiserver helm4 fills it).
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+probe=${NRW_BUILD:-$root/build/release}/tests/tools/kube_probe
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/nvcf-registry-webhook
+E2E_TMP=$WORK/cluster
+E2E_BIN=$cache/bin
+E2E_LIB=$root/tests/e2e/lib
+export E2E_TMP E2E_BIN E2E_LIB
+mkdir -p "$E2E_TMP"
+for program in etcd kube-apiserver kubectl; do
+    if [ ! -x "$E2E_BIN/$program" ]; then
+        skip 'the client against a real API server' "no $program in $E2E_BIN; run tests/e2e/tools/build.sh"
+        finish
+    fi
+done
+# shellcheck source=../e2e/lib/cluster.sh
+source "$E2E_LIB/cluster.sh"
+PATH=$E2E_BIN:$PATH
+
+# spawn, but also known to this script's own cleaning up.
+api_up() {
+    start_apiserver "$etcd_port"
+    api_pid=${E2E_PIDS[-1]}
+    pids+=("$api_pid")
+    wait_for 60 'the API server' kubectl get --raw /readyz
+}
+api_kill() {
+    kill -KILL "$api_pid"
+    wait "$api_pid" 2>/dev/null || true
+    forget "$api_pid"
+}
+
+etcd_port=$(free_port) peer_port=$(free_port)
+E2E_PORT_API=$(free_port)
+make_ca kube-ca
+make_cert kube-ca apiserver /CN=kube-apiserver DNS:kubernetes,DNS:kubernetes.default.svc,IP:127.0.0.1
+make_cert kube-ca admin /O=system:masters/CN=admin
+openssl genrsa -out "$E2E_TMP/pki/sa.key" 2048 2>/dev/null
+openssl rsa -in "$E2E_TMP/pki/sa.key" -pubout -out "$E2E_TMP/pki/sa.pub" 2>/dev/null
+admin=$E2E_TMP/admin.kubeconfig
+write_kubeconfig "$admin" admin
+export KUBECONFIG=$admin
+start_etcd "$etcd_port" "$peer_port"
+pids+=("${E2E_PIDS[-1]}")
+api_up
+
+kubectl create namespace probe >/dev/null
+kubectl -n probe create serviceaccount watcher >/dev/null
+kubectl -n probe create serviceaccount nobody >/dev/null
+kubectl -n probe create configmap policy --from-literal=v=1 >/dev/null
+kubectl apply -f - >/dev/null <<'END'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: watcher, namespace: probe}
+rules:
+- {apiGroups: [""], resources: [configmaps], resourceNames: [policy], verbs: [get, list, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: watcher, namespace: probe}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: watcher}
+subjects: [{kind: ServiceAccount, name: watcher, namespace: probe}]
+END
+
+# pod_folder NAME ACCOUNT [TOKEN-FLAG…]: what the kubelet mounts, with its ..data symlink
+pod_folder() {
+    local dir=$WORK/$1 account=$2
+    shift 2
+    mkdir -p "$dir"
+    fill_folder "$dir" "$account" "$@"
+    ln -sf ..data/token "$dir/token"
+    ln -sf ..data/ca.crt "$dir/ca.crt"
+    ln -sf ..data/namespace "$dir/namespace"
+}
+fill_folder() { # DIR ACCOUNT [TOKEN-FLAG…]: swaps ..data as the kubelet does
+    local dir=$1 account=$2 new
+    shift 2
+    new=..$(date +%s%N)
+    mkdir "$dir/$new"
+    kubectl -n probe create token "$account" "$@" >"$dir/$new/token"
+    cp "$E2E_TMP/pki/kube-ca.crt" "$dir/$new/ca.crt"
+    echo probe >"$dir/$new/namespace"
+    ln -s "$new" "$dir/..new"
+    mv -T "$dir/..new" "$dir/..data"
+}
+pod_folder watcher watcher
+pod_folder nobody nobody
+pod=127.0.0.1:$E2E_PORT_API:$WORK/watcher
+nobody=127.0.0.1:$E2E_PORT_API:$WORK/nobody
+
+# --- reading, and being refused -----------------------------------------------------------
+is 'a kubeconfig with a client certificate reads' '{"v":"1"}' "$("$probe" "$admin" get configmaps probe policy)"
+is 'a pod reads with its token' '{"v":"1"}' "$("$probe" "$pod" get configmaps probe policy)"
+like 'absent is not found' '^error not-found: cannot get configmaps "none".* HTTP 404' \
+    "$("$probe" "$admin" get configmaps probe none)"
+refused=$("$probe" "$nobody" get configmaps probe policy) || true
+like '403 says who we are' '^error denied: .*system:serviceaccount:probe:nobody' "$refused"
+like '403 names the rule' 'needs the rule \{apiGroups: \[""\], resources: \[configmaps\], resourceNames: \[policy\], verbs: \[get\]\} in a Role in namespace probe' "$refused"
+like '403 for a cluster-scoped object asks for a ClusterRole' 'verbs: \[get\]\} in a ClusterRole' \
+    "$("$probe" "$nobody" get mutatingwebhookconfigurations - x)"
+like 'a list of all is refused by its name' 'verbs: \[list\]' "$("$probe" "$pod" get configmaps probe -)"
+echo not-a-token >"$WORK/bad-token"
+mkdir -p "$WORK/bad"
+ln -s "$WORK/bad-token" "$WORK/bad/token"
+ln -s "$E2E_TMP/pki/kube-ca.crt" "$WORK/bad/ca.crt"
+refused=$("$probe" "127.0.0.1:$E2E_PORT_API:$WORK/bad" get configmaps probe policy) || true
+like '401 says so' '^error denied: .*credentials \(HTTP 401\)' "$refused"
+unlike 'and never prints the token' 'not-a-token' "$refused"
+
+# --- TLS ----------------------------------------------------------------------------------
+with() { sed "s|^    server: .*|&\n    $1|" "$admin" >"$WORK/with.kubeconfig"; }
+with 'tls-server-name: kubernetes.default.svc'
+is 'tls-server-name is what is verified' '{"v":"1"}' "$("$probe" "$WORK/with.kubeconfig" get configmaps probe policy)"
+with 'tls-server-name: other.example'
+like 'a name that the certificate lacks is refused' '^error unavailable: .*(SSL|subject name)' \
+    "$("$probe" "$WORK/with.kubeconfig" get configmaps probe policy)"
+make_ca other-ca
+sed "s|certificate-authority-data: .*|certificate-authority: $E2E_TMP/pki/other-ca.crt|" "$admin" >"$WORK/other.kubeconfig"
+like 'another CA is refused' '^error unavailable: .*certificate' "$("$probe" "$WORK/other.kubeconfig" get configmaps probe policy)"
+sed 's|certificate-authority-data: .*|insecure-skip-tls-verify: true|' "$admin" >"$WORK/insecure.kubeconfig"
+is 'only insecure-skip-tls-verify turns verification off' '{"v":"1"}' \
+    "$("$probe" "$WORK/insecure.kubeconfig" get configmaps probe policy)"
+like 'an address without a listener is unavailable' '^error unavailable: .*(refused|connect)' \
+    "$("$probe" "127.0.0.1:1:$WORK/watcher" get configmaps probe policy)"
+
+# --- watching one name ----------------------------------------------------------------------
+seen() { grep -cE "$1" "$out" || true; }
+saw() { [ "$(seen "$1")" -ge "${2:-1}" ]; } # REGEX [TIMES]
+watching() { # NAME WHERE NAMESPACE NAME [STREAM-SECONDS [PAGE]]
+    background "$@"
+    watch_pid=$REPLY
+}
+watching one "$probe" "$pod" watch probe policy 2
+out=$LOGS/one.log
+until_ok 50 saw '^SYNCED'
+is 'what exists is told first' 'ADDED policy {"v":"1"}' "$(head -1 "$out")"
+begin=$(date +%s%N)
+kubectl -n probe patch configmap policy -p '{"data":{"v":"2"}}' >/dev/null
+ok 'a change is told' until_ok 20 saw '^MODIFIED policy .*"2"'
+at_most 'within a second of kubectl (ms)' 1000 $((($(date +%s%N) - begin) / 1000000))
+kubectl -n probe delete configmap policy >/dev/null
+ok 'a deletion is told' until_ok 20 saw '^DELETED policy'
+kubectl -n probe create configmap policy --from-literal=v=3 >/dev/null
+ok 'a new one of the same name is told' until_ok 20 saw '^ADDED policy .*"3"'
+kubectl -n probe create configmap neighbour --from-literal=v=1 >/dev/null
+sleep 6 # three streams end by themselves
+is 'streams that end are not a loss' 0 "$(seen '^LOST')"
+is 'nor a reason to tell again' 4 "$(seen '^(ADDED|MODIFIED|DELETED)')"
+is 'another name is not told' 0 "$(seen neighbour)"
+
+# --- the API server goes and comes back -----------------------------------------------------
+api_kill
+ok 'the loss is told' until_ok 100 saw '^LOST .*'
+sleep 2
+is 'once' 1 "$(seen '^LOST')"
+api_up
+ok 'the return is told' until_ok 150 saw '^SYNCED' 2
+kubectl -n probe patch configmap policy -p '{"data":{"v":"4"}}' >/dev/null
+ok 'and changes after it' until_ok 50 saw '^MODIFIED policy .*"4"'
+
+# --- 410: the version we know is compacted away ----------------------------------------------
+watching all "$probe" "$admin" watch probe -
+all_pid=$watch_pid
+out=$LOGS/all.log
+until_ok 50 saw '^SYNCED'
+kill -STOP "$all_pid"
+api_kill # so that its connection is dead, and what follows cannot wait in a socket
+api_up
+kubectl -n probe delete configmap neighbour >/dev/null
+kubectl -n probe patch configmap policy -p '{"data":{"v":"5"}}' >/dev/null
+revision=$(kubectl -n probe get configmap policy -o jsonpath='{.metadata.resourceVersion}')
+curl -fsS -X POST "http://127.0.0.1:$etcd_port/v3/kv/compaction" -d "{\"revision\":\"$revision\",\"physical\":true}" >/dev/null
+api_kill # the new one knows no older version
+api_up
+kill -CONT "$all_pid"
+ok 'after a compaction the change is told' until_ok 150 saw '^MODIFIED policy .*"5"'
+ok 'and what went away unseen' until_ok 20 saw '^DELETED neighbour'
+is 'and nothing else again' 1 "$(seen '^ADDED policy')"
+kill -TERM "$all_pid"
+ok 'the watcher ends at once' until_ok 20 saw '^STOPPED'
+like 'it really listed again' 'lists again [1-9]' "$(grep '^STOPPED' "$out")"
+at_most 'in less than (ms)' 300 "$(sed -nE 's/^STOPPED in ([0-9]+) ms.*/\1/p' "$out")"
+
+# --- many and large objects -------------------------------------------------------------------
+for i in $(seq 1 45); do
+    printf '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"many-%d"},"data":{"nul":"a\\u0000b"}}\n' "$i"
+done | kubectl -n probe create -f - >/dev/null
+# Every byte of it becomes six in JSON: the page grows beyond its maximum, and is asked for smaller.
+head -c 1000000 /dev/zero | tr '\0' '<' >"$WORK/large"
+for i in 1 2 3 4 5 6 7; do kubectl -n probe create configmap "large-$i" --from-file=x="$WORK/large" >/dev/null; done
+watching many "$probe" "$admin" watch probe -
+out=$LOGS/many.log
+ok 'pages of large objects are taken' until_ok 300 saw '^SYNCED'
+is 'every small object' 45 "$(seen '^ADDED many-')"
+is 'every large object' 7 "$(seen '^ADDED large-')"
+kubectl -n probe patch configmap large-3 -p '{"metadata":{"labels":{"a":"b"}}}' >/dev/null
+ok 'a large event is taken too' until_ok 50 saw '^MODIFIED large-3'
+kill -TERM "$watch_pid"
+end_of "$watch_pid" 50 || true
+cut -c1-200 "$out" >"$out.short" && mv "$out.short" "$out"
+
+# --- token rotation ---------------------------------------------------------------------------
+kubectl -n probe create secret generic first >/dev/null
+kubectl -n probe create secret generic second >/dev/null
+pod_folder rotated watcher --bound-object-kind Secret --bound-object-name first
+background every "$probe" "127.0.0.1:$E2E_PORT_API:$WORK/rotated" every 100 250 probe policy
+every_pid=$REPLY
+sleep 2
+fill_folder "$WORK/rotated" watcher --bound-object-kind Secret --bound-object-name second
+kubectl -n probe delete secret first >/dev/null # the old token is worthless from here
+end_of "$every_pid" 600 || true
+is 'reads through a token rotation, none fails' '250 of 250' "$(tail -1 "$LOGS/every.log")"
+
+# --- Events -----------------------------------------------------------------------------------
+is 'Events are sent, repetitions are not' 'taken 15 sent 15 repeated 15 dropped 0 failed 0' \
+    "$("$probe" "$admin" events probe policy 30)"
+is 'the API server keeps them' 15 "$(kubectl -n probe get events.events.k8s.io -o json |
+    jq '[.items[] | select(.reason == "Probed" and .regarding.name == "policy" and .reportingController == "nvcf-registry-webhook")] | length')"
+like 'kubectl shows them' 'Warning +Probed.*note' "$(kubectl -n probe get events --field-selector involvedObject.name=policy)"
+like 'a flood is bounded' '^taken 5[0-2] sent 5[0-2] .* dropped (9[0-9]|100) failed 0' "$("$probe" "$admin" events probe other 200)"
+like 'without permission they are dropped, and the log says which rule' 'resources: \[events\], verbs: \[create\]' \
+    "$("$probe" "$nobody" events probe policy 2 2>&1)"
+
+# --- leader election ----------------------------------------------------------------------------
+background a "$probe" "$admin" lease probe lead a
+a_pid=$REPLY
+out=$LOGS/a.log
+ok 'one alone leads' until_ok 30 saw 'a leads'
+background b "$probe" "$admin" lease probe lead b
+b_pid=$REPLY
+sleep 6
+is 'the other follows' '' "$(cat "$LOGS/b.log")"
+kill -KILL "$a_pid"
+out=$LOGS/b.log
+ok 'when it dies, the other leads' until_ok 80 saw 'b leads'
+like 'the Lease says so' 'b 1' "$(kubectl -n probe get lease lead -o jsonpath='{.spec.holderIdentity} {.spec.leaseTransitions}')"
+background c "$probe" "$admin" lease probe lead c
+c_pid=$REPLY
+sleep 1
+kill -TERM "$b_pid"
+out=$LOGS/c.log
+ok 'when it ends, the lease is given back at once' until_ok 20 saw 'c leads'
+kill -STOP "$api_pid"
+ok 'a leader that cannot renew stops leading' until_ok 60 saw 'c follows'
+kill -CONT "$api_pid"
+ok 'and leads again when it can' until_ok 120 saw 'c leads' 2
+kill -TERM "$c_pid"
+finish

@@ -1,0 +1,238 @@
+/* Leader election; see lease.h. One request at a time:
+ *
+ *     look (GET) ──absent──► create (POST)
+ *        │  free, run out or ours ──► put (PUT, bound to its resourceVersion)
+ *        └─ another's: look again in 2 s        ours: put again in 2 s; 409: look at once
+ *
+ * We lead from the start of the last renewal that worked, for 10 s: less than the 15 s
+ * that others wait, so two never lead at once as long as clocks run at about one speed.
+ */
+#include "kube/lease.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum asking { ASK_LOOK, ASK_CREATE, ASK_PUT };
+
+struct kube_lease {
+    struct kube_task task; /* first: run() casts back */
+    struct kube_loop *loop;
+    struct kube_lease_options options;
+    char *name_space, *name, *identity;
+    struct kube_call call;
+    enum asking asking;
+    char *body; /* of the request under way */
+    int64_t asked_at, next_at;
+    struct lease_seen seen;
+    json_t *lease;                    /* as last seen; NULL: look first */
+    atomic_int_least64_t leads_until; /* of the monotonic clock; 0: not leading */
+    bool leader;                      /* what on_change was told */
+    bool complained;
+};
+
+bool kube_lease_is_leader(const struct kube_lease *lease)
+{
+    return clock_mono_millis() < atomic_load(&lease->leads_until);
+}
+
+static void tell(struct kube_lease *lease)
+{
+    bool leader = kube_lease_is_leader(lease);
+    if (leader == lease->leader)
+        return;
+    lease->leader = leader;
+    log_event(LOG_LEVEL_INFO,
+              leader ? "this replica leads now" : "this replica leads no more",
+              LOG_C("lease", lease->name));
+    if (lease->options.on_change != NULL)
+        lease->options.on_change(lease->options.context, leader);
+}
+
+static void remember(struct kube_lease *lease, json_t *object)
+{
+    json_decref(lease->lease);
+    lease->lease = object;
+    if (object != NULL)
+        lease_observe(&lease->seen, object, clock_mono_millis());
+}
+
+static void wait_for(struct kube_lease *lease, int64_t ms)
+{
+    lease->next_at = clock_mono_millis() + ms;
+}
+
+static void wait_retry(struct kube_lease *lease)
+{
+    unsigned retry = lease->options.retry_ms;
+    wait_for(lease, retry + kube_random() % (retry / 5 + 1));
+}
+
+static void ask(struct kube_lease *lease, enum asking asking)
+{
+    mem_free(lease->body);
+    lease->body = NULL;
+    size_t size = 0;
+    if (asking != ASK_LOOK) {
+        json_t *body = lease_body(asking == ASK_PUT ? lease->lease : NULL,
+                                  &lease->options, lease->identity, clock_wall_micros());
+        lease->body = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+        json_decref(body);
+        if (lease->body == NULL) {
+            wait_retry(lease);
+            return;
+        }
+        size = strlen(lease->body);
+    }
+    static const enum kube_verb verbs[] = {
+        [ASK_LOOK] = KUBE_GET, [ASK_CREATE] = KUBE_CREATE, [ASK_PUT] = KUBE_UPDATE};
+    lease->call.request = (struct kube_request){
+        .verb = verbs[asking],
+        .resource = &kube_leases,
+        .name_space = lease->name_space,
+        .name = lease->name,
+        .body = str_from(lease->body != NULL ? lease->body : "", size),
+        .deadline_ms = lease->options.renew_ms / 2,
+    };
+    lease->asking = asking;
+    lease->asked_at = clock_mono_millis();
+    if (!kube_loop_send(lease->loop, &lease->call, NULL))
+        wait_retry(lease);
+}
+
+/* Once we know how it stands. */
+static void act(struct kube_lease *lease)
+{
+    if (lease_next(&lease->seen, lease->identity, clock_mono_millis()) == LEASE_WAIT)
+        wait_retry(lease);
+    else
+        ask(lease, ASK_PUT);
+}
+
+static void failed(struct kube_lease *lease, const struct err *err)
+{
+    if (lease->asking == ASK_LOOK && err->code == ERR_NOT_FOUND) {
+        ask(lease, ASK_CREATE);
+        return;
+    }
+    remember(lease, NULL); /* whatever happened, look before writing again */
+    if (err->code == ERR_CONFLICT) {
+        wait_for(lease, kube_random() % 200);
+        return;
+    }
+    if (!lease->complained)
+        log_event(LOG_LEVEL_WARN, "the Lease cannot be had", LOG_C("lease", lease->name),
+                  LOG_C("error", err->message));
+    lease->complained = true;
+    wait_retry(lease);
+}
+
+static void on_done(struct kube_call *call, bool good, const struct err *err)
+{
+    struct kube_lease *lease = call->context;
+    struct err reason = {0};
+    json_t *object = good ? kube_parse(buf_view(call->transfer.body), &reason) : NULL;
+    if (object == NULL) {
+        failed(lease, good ? &reason : err);
+        return;
+    }
+    remember(lease, object);
+    lease->complained = false;
+    if (lease->asking == ASK_LOOK) {
+        act(lease);
+        return;
+    }
+    atomic_store(&lease->leads_until, lease->asked_at + lease->options.renew_ms);
+    wait_retry(lease);
+}
+
+static void run(struct kube_task *task, int64_t now)
+{
+    struct kube_lease *lease = (struct kube_lease *)(void *)task;
+    tell(lease);
+    if (!lease->call.active && now >= lease->next_at) {
+        wait_retry(lease);
+        if (lease->lease != NULL && lease->leader)
+            act(lease);
+        else
+            ask(lease, ASK_LOOK);
+    }
+    /* Also in the middle of a request: the end of leading must be told in time. */
+    task->due = clock_mono_millis() + 200;
+}
+
+struct kube_lease *kube_lease_new(struct kube_loop *loop,
+                                  const struct kube_lease_options *options,
+                                  struct err *err)
+{
+    struct kube_lease *lease = mem_calloc(1, sizeof(*lease));
+    if (lease == NULL) {
+        err_nomem(err);
+        return NULL;
+    }
+    lease->loop = loop;
+    lease->task.run = run;
+    lease->call.on_done = on_done;
+    lease->call.context = lease;
+    lease->name_space = mem_strdup(options->name_space);
+    lease->name = mem_strdup(options->name);
+    lease->identity = mem_strdup(options->identity);
+    lease->options = *options;
+    lease->options.name_space = lease->name_space;
+    lease->options.name = lease->name;
+    lease->options.identity = lease->identity;
+    if (options->duration_seconds == 0)
+        lease->options.duration_seconds = 15;
+    if (options->renew_ms == 0)
+        lease->options.renew_ms = 10000;
+    if (options->retry_ms == 0)
+        lease->options.retry_ms = 2000;
+    if (lease->name_space == NULL || lease->name == NULL || lease->identity == NULL) {
+        err_nomem(err);
+        kube_lease_free(lease);
+        return NULL;
+    }
+    if (!kube_loop_add(loop, &lease->task, err)) {
+        kube_lease_free(lease);
+        return NULL;
+    }
+    return lease;
+}
+
+static void give_back(struct kube_lease *lease)
+{
+    json_t *body = lease_body(lease->lease, &lease->options, "", clock_wall_micros());
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+    if (text == NULL)
+        return;
+    struct kube_request put = {
+        .verb = KUBE_UPDATE,
+        .resource = &kube_leases,
+        .name_space = lease->name_space,
+        .name = lease->name,
+        .body = str_of(text),
+        .deadline_ms = 1000,
+    };
+    (void)kube_request(kube_loop_client(lease->loop), &put, NULL, NULL); /* a courtesy */
+    mem_free(text);
+}
+
+void kube_lease_free(struct kube_lease *lease)
+{
+    if (lease == NULL)
+        return;
+    kube_loop_cancel(lease->loop, &lease->call);
+    kube_loop_remove(lease->loop, &lease->task);
+    if (lease->lease != NULL && kube_lease_is_leader(lease))
+        give_back(lease);
+    json_decref(lease->lease);
+    mem_free(lease->body);
+    mem_free(lease->name_space);
+    mem_free(lease->name);
+    mem_free(lease->identity);
+    mem_free(lease);
+}
