@@ -1,8 +1,8 @@
 /* A small HTTP server on loopback that gives prepared answers in order, for what a real
  * API server will not do on demand: 410, 429, silence, nonsense, a line cut in the
  * middle. What can be tested against a real one is (tests/integration/kube_live.sh). */
-#ifndef NRW_TEST_SCRIPT_SERVER_H
-#define NRW_TEST_SCRIPT_SERVER_H
+#ifndef NRW_TESTS_UNIT_SUPPORT_SCRIPT_SERVER_H
+#define NRW_TESTS_UNIT_SUPPORT_SCRIPT_SERVER_H
 
 #include <stdbool.h>
 #include <stddef.h>
