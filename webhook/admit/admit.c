@@ -134,17 +134,6 @@ bool admit_review(struct arena *arena, const struct admit_input *input,
         return err_nomem(err);
     if (!write_answer(arena, input, &outcome, &judged, answer, err))
         return false;
-    /* Findings may point into the review's JSON, which ends here. */
-    for (size_t i = 0; i < findings_count(&outcome.findings); i++) {
-        struct finding *finding = findings_at(&outcome.findings, i);
-        finding->key = arena_str(arena, finding->key);
-        finding->source = arena_str(arena, finding->source);
-        finding->path = arena_str(arena, finding->path);
-        finding->message = arena_str(arena, finding->message);
-        finding->advice = arena_str(arena, finding->advice);
-    }
-    if (arena->failed)
-        return err_nomem(err);
     *ret_outcome = outcome;
     return true;
 }

@@ -62,7 +62,10 @@ static bool judge_deployment(struct arena *arena, const struct admit_input *inpu
                            &judged->decision))
         return err_nomem(err);
     note_source(judged);
-    return make_patch(review, judged, err);
+    /* The patch frees what it replaces, and findings quote it. */
+    return findings_own(arena, &judged->decision.findings)
+               ? make_patch(review, judged, err)
+               : err_nomem(err);
 }
 
 static bool judge_policy(struct arena *arena, struct str text, struct judged *judged,
@@ -80,13 +83,8 @@ static bool judge_policy(struct arena *arena, struct str text, struct judged *ju
         if (to == NULL)
             return err_nomem(err);
         *to = *from;
-        to->key = arena_str(arena, from->key);
-        to->source = arena_str(arena, from->source);
-        to->path = arena_str(arena, from->path);
-        to->message = arena_str(arena, from->message);
-        to->advice = arena_str(arena, from->advice);
     }
-    return !arena->failed || err_nomem(err);
+    return findings_own(arena, &judged->decision.findings) || err_nomem(err);
 }
 
 static bool missing_policy(struct arena *arena, struct judged *judged, struct err *err)
@@ -185,7 +183,7 @@ static bool judge_config_map(struct arena *arena, const struct admit_input *inpu
         judged->concerned = true;
         judged->target = target->prefix;
         judged->decision = decision;
-        return true;
+        return findings_own(arena, &judged->decision.findings) || err_nomem(err);
     }
     return !arena->failed || err_nomem(err);
 }

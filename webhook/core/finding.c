@@ -99,6 +99,19 @@ bool findings_sort(struct arena *arena, struct findings *findings)
     return true;
 }
 
+bool findings_own(struct arena *arena, struct findings *findings)
+{
+    for (size_t i = 0; i < findings_count(findings); i++) {
+        struct finding *finding = findings_at(findings, i);
+        finding->key = arena_str(arena, finding->key);
+        finding->source = arena_str(arena, finding->source);
+        finding->path = arena_str(arena, finding->path);
+        finding->message = arena_str(arena, finding->message);
+        finding->advice = arena_str(arena, finding->advice);
+    }
+    return !arena->failed;
+}
+
 bool findings_any(const struct findings *findings, enum severity severity)
 {
     for (size_t i = 0; i < findings_count(findings); i++) {

@@ -67,6 +67,8 @@ struct finding *findings_add(struct arena *arena, struct findings *findings,
 /* Severity first, then the order of finding_id, then the order of adding. */
 bool findings_sort(struct arena *arena,
                    struct findings *findings); /* false: out of memory */
+/* Copies every text into the arena: what was borrowed may now go away. False: refused. */
+bool findings_own(struct arena *arena, struct findings *findings);
 bool findings_any(const struct findings *findings, enum severity severity);
 
 #endif

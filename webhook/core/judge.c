@@ -230,7 +230,7 @@ static void judge_one(const struct judge *judge, const struct registry *registry
 {
     if (registry->nested != NULL) {
         const struct declaration *at = registry->nested;
-        judge_report(
+        struct finding *finding = judge_report(
             judge, FINDING_INVALID_KEY, SEVERITY_ERROR, registry, at,
             arena_printf(judge->arena,
                          "%.*s has a key with an underscore: Spring takes \"%.*s\" "
@@ -239,12 +239,8 @@ static void judge_one(const struct judge *judge, const struct registry *registry
                          STR_ARG(at->variable), STR_ARG(at->var.map_key),
                          STR_ARG(at->var.key)),
             STR("write the key in letters and digits only, such as MYREG"));
-        struct finding *last =
-            findings_count(judge->findings) > 0
-                ? findings_at(judge->findings, findings_count(judge->findings) - 1)
-                : NULL;
-        if (last != NULL && last->id == FINDING_INVALID_KEY)
-            last->key = at->var.key;
+        if (finding != NULL)
+            finding->key = at->var.key;
     }
     if (registry->scalar != NULL && !registry->exists) {
         const struct declaration *at = registry->scalar;
@@ -352,11 +348,15 @@ static void judge_together(const struct judge *judge, const struct registries *r
         (void)look_up(judge, &names, builtin->name, builtin->env, &other);
         (void)look_up(judge, &hosts, builtin->hostname, builtin->env, &other);
     }
-    for (size_t i = 0; i < registries->list.count; i++) {
+    /* The listed ones first, so that the blame falls on what is not in the policy. */
+    for (size_t k = 0; k < 2 * registries->list.count; k++) {
+        size_t i = k % registries->list.count;
+        bool listed_turn = k < registries->list.count;
         const struct registry *registry = registries_at(registries, i);
         bool taken = registry->builtin != NULL && builtin_has_host(registry->builtin);
-        if (registry->artifact == artifact && registry->exists && !taken &&
-            !is_missing(registry->name) && !is_missing(registry->hostname))
+        if ((registry->listed != NULL) == listed_turn && registry->artifact == artifact &&
+            registry->exists && !taken && !is_missing(registry->name) &&
+            !is_missing(registry->hostname))
             judge_unique(judge, registry, &names, &hosts);
     }
 }
@@ -384,7 +384,7 @@ static void judge_missing(const struct judge *judge, const struct registries *re
         const struct registry missing = {.label = listed->key};
         struct str variable =
             spring_variable(judge->arena, judge->prefix, listed->key, SPRING_HOSTNAME);
-        judge_report(
+        struct finding *finding = judge_report(
             judge, FINDING_MISSING_REGISTRY, SEVERITY_ERROR, &missing, NULL,
             arena_printf(judge->arena, "the registry %.*s (%.*s) is in the policy and %s",
                          STR_ARG(listed->key), STR_ARG(listed->hostname),
@@ -393,6 +393,8 @@ static void judge_missing(const struct judge *judge, const struct registries *re
             arena_printf(judge->arena, "set …_%.*s_NAME=\"%.*s\" and %.*s=\"%.*s\"",
                          STR_ARG(listed->key), STR_ARG(listed->name), STR_ARG(variable),
                          STR_ARG(listed->hostname)));
+        if (finding != NULL)
+            finding->path = judge->env_path;
     }
 }
 

@@ -140,27 +140,43 @@ static void plan_variable(struct planner *planner, const struct policy_registry 
                      STR_ARG(name), STR_ARG(before), STR_ARG(value));
 }
 
-/* What an earlier policy injected and this one does not list. Only variables of the shape
- * that we inject are touched, whatever the annotation says. */
+/* Is the entry of this name absent, or still what the record says we made it? */
+static bool is_ours_or_absent(const struct planner *planner, struct str key,
+                              enum spring_property property)
+{
+    struct str name = spring_variable(planner->arena, planner->prefix, key, property);
+    const size_t *index = strmap_get(&planner->env, name);
+    struct str value;
+    return index == NULL ||
+           (recorded(planner, name, &value) &&
+            literal_is(&planner->workload->container.env[*index], value));
+}
+
+/* Only variables of the shape that we inject are touched, whatever the annotation says;
+ * and a registry of which the user has made one half his own is left whole. */
+static bool is_stale(const struct planner *planner, struct str name,
+                     struct spring_var *var)
+{
+    return spring_parse(planner->arena, planner->prefix, name, true, var) &&
+           var->artifact == ARTIFACT_CONTAINER && var->form == SPRING_FORM_UPPER &&
+           (var->property == SPRING_NAME || var->property == SPRING_HOSTNAME) &&
+           registries_listed(planner->policy, var->uniform) == NULL &&
+           is_ours_or_absent(planner, var->key, SPRING_NAME) &&
+           is_ours_or_absent(planner, var->key, SPRING_HOSTNAME);
+}
+
+/* What an earlier policy injected and this one does not list. */
 static void plan_stale(struct planner *planner)
 {
     size_t at = 0;
     struct str line;
     while (next_line(planner->annotation, &at, &line)) {
         size_t equals = str_index(line, 0, '=');
-        if (equals == 0 || equals == line.n)
-            continue;
         struct str name = str_first(line, equals);
-        struct str value = str_skip(line, equals + 1);
-        struct spring_var var;
-        if (!spring_parse(planner->arena, planner->prefix, name, true, &var) ||
-            var.artifact != ARTIFACT_CONTAINER || var.form != SPRING_FORM_UPPER ||
-            (var.property != SPRING_NAME && var.property != SPRING_HOSTNAME) ||
-            registries_listed(planner->policy, var.uniform) != NULL)
-            continue;
         const size_t *index = strmap_get(&planner->env, name);
-        if (index == NULL ||
-            !literal_is(&planner->workload->container.env[*index], value))
+        struct spring_var var;
+        if (equals == line.n || index == NULL || planner->plan->skip[*index] ||
+            !is_stale(planner, name, &var))
             continue;
         planner->plan->actions[*index] = PLAN_REMOVE;
         planner->plan->skip[*index] = true;
@@ -284,12 +300,13 @@ static void patch_env(struct arena *arena, const struct workload *workload,
     const struct container_spec *container = &workload->container;
     for (size_t i = 0; i < container->env_count; i++) {
         if (plan->actions[i] == PLAN_REPLACE)
-            add_op(arena, patch, PATCH_ENV_REPLACE, i, container->env[i].name,
-                   plan->values[i]);
+            add_op(arena, patch, PATCH_ENV_REPLACE, i,
+                   arena_str(arena, container->env[i].name), plan->values[i]);
     }
     for (size_t i = container->env_count; i-- > 0;) {
         if (plan->actions[i] == PLAN_REMOVE)
-            add_op(arena, patch, PATCH_ENV_REMOVE, i, container->env[i].name, STR(""));
+            add_op(arena, patch, PATCH_ENV_REMOVE, i,
+                   arena_str(arena, container->env[i].name), STR(""));
     }
     const struct plan_add *adds = plan->adds.items;
     if (plan->adds.count > 0 && !container->env_present)

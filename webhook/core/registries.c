@@ -30,14 +30,17 @@ const struct policy_registry *registries_listed(const struct policy *policy,
     return NULL;
 }
 
-/* Does `a` win over `b` for the same property? */
+/* Does `a` win over `b`, read earlier, for the same property? */
 static bool wins(const struct declaration *a, const struct declaration *b)
 {
     if (a->layer != b->layer)
         return a->layer > b->layer;
     if (a->var.form != b->var.form)
         return a->var.form < b->var.form;
-    return a->injected && !b->injected;
+    if (a->injected != b->injected)
+        return a->injected;
+    /* The same variable twice in env: the kubelet takes the last one. */
+    return a->layer == LAYER_ENV && str_eq(a->variable, b->variable);
 }
 
 static bool same_strength(const struct declaration *a, const struct declaration *b)
