@@ -224,8 +224,8 @@ static bool configure(SSL_CTX *ctx, struct err *err)
         SSL_CTX_set_ciphersuites(ctx, SUITES_13) != 1 ||
         SSL_CTX_set_cipher_list(ctx, SUITES_12) != 1)
         return openssl_err(err, ERR_INTERNAL, "TLS cannot be set up");
-    /* A FIPS provider has no X25519; then OpenSSL's own list stands. The macro casts const
-     * away, which clang refuses for a literal. */
+    /* A FIPS provider has no X25519; then OpenSSL's own list stands. The macro casts
+     * const away, which clang refuses for a literal. */
     char groups[] = "X25519:P-256:P-384";
     if (SSL_CTX_set1_groups_list(ctx, groups) != 1)
         ERR_clear_error();
