@@ -121,7 +121,10 @@ static bool key_text(struct converter *c, const struct yaml_node *key, char *num
         return true;
     case TYPE_REAL:
         snprintf(number, size, "%.17g", value.real);
-        *ret_text = str_of(number);
+        *ret_text = isnan(value.real)         ? STR(".nan")
+                    : value.real == INFINITY  ? STR(".inf")
+                    : value.real == -INFINITY ? STR("-.inf")
+                                              : str_of(number);
         return true;
     case TYPE_NULL:
     case TYPE_BAD:
@@ -186,14 +189,15 @@ static json_t *convert_mapping(struct converter *c, const struct yaml_node *node
     if (object == NULL)
         return NULL;
     for (const struct yaml_node *key = node->child; key != NULL; key = key->next->next) {
-        if (yaml_is_merge_key(key) && !merge(c, object, key->next, depth))
-            return NULL;
-    }
-    for (const struct yaml_node *key = node->child; key != NULL; key = key->next->next) {
         char number[64];
         struct str text;
-        if (yaml_is_merge_key(key))
+        /* In the order of the text, as goyaml.v2 does: a merge replaces what stands
+         * before it, which YAML itself does not say. */
+        if (yaml_is_merge_key(key)) {
+            if (!merge(c, object, key->next, depth))
+                return NULL;
             continue;
+        }
         if (!key_text(c, key, number, sizeof(number), &text))
             return NULL;
         json_t *json = convert(c, key->next, depth + 1);

@@ -1,7 +1,7 @@
 /* Manifests as people and tools write them — YAML with several documents, or JSON, one or
  * several values — as JSON documents, read as Kubernetes reads them. Anchors, aliases and
- * merge keys are written out within bounds; of a key that is given twice the last one
- * counts, as for kubectl and Helm. Any thread; no state. */
+ * merge keys are written out within bounds; of a key that is given twice, by a merge or
+ * not, the last one counts, as for kubectl and Helm. Any thread; no state. */
 #ifndef NRW_POLICY_YAML_JSON_H
 #define NRW_POLICY_YAML_JSON_H
 

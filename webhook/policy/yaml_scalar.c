@@ -147,10 +147,11 @@ static bool resolve_integer(const char *plain, struct yaml_value *value)
         value->integer = INT64_MIN;
         return true;
     }
-    if (base != 10)
-        return false;
+    if (over && base != 10)
+        return false;        /* Go has a big integer here, JSON a number nobody reads */
     value->type = TYPE_REAL; /* larger than our JSON library's integers */
-    value->real = strtod(plain, NULL);
+    value->real =
+        base == 10 ? strtod(plain, NULL) : (negative ? -1.0 : 1.0) * (double)magnitude;
     return true;
 }
 
@@ -193,8 +194,11 @@ static bool resolve_number(struct str text, struct yaml_value *value)
         return true;
     if (!looks_real(plain) || (first == '.' && str_index(text, 0, '_') < text.n))
         return false;
+    double real = strtod(plain, NULL);
+    if (!isfinite(real))
+        return false; /* out of range: a text */
     value->type = TYPE_REAL;
-    value->real = strtod(plain, NULL);
+    value->real = real;
     return true;
 }
 
