@@ -71,7 +71,12 @@ static void test_flatten(void **state)
     expect_yaml("a: {12: x, true: y, on: z, y: w, 1.5: v}\n",
                 "a[12]=x\na[true]=z\na.y=w\na[1.5]=v\n");
     expect_yaml("a: ~\nb: yes\nc: 'yes'\nd: 0x10\ne: 1.50\nf: y\ng: 2026-01-01\n",
-                "a=\nb=true\nc=yes\nd=16\ne=1.50\nf=y\ng=2026-01-01\n");
+                "a=\nb=true\nc=yes\nd=0x10!\ne=1.50!\nf=y\ng=2026-01-01!\n");
+    expect_yaml("[12:30, '12:30', 017, +1, -7, 0, 1_0, 8.8.8.8, 10-a, r:5000, 1e3]", "");
+    expect_yaml("a: [12:30, '12:30', 017, +1, -7, 0, 1_0, 8.8.8.8, 10-a, r:5000, 1e3]",
+                "a[0]=12:30!\na[1]=12:30\na[2]=017!\na[3]=+1!\na[4]=-7\na[5]=0\n"
+                "a[6]=1_0!\na[7]=8.8.8.8\na[8]=10-a\na[9]=r:5000\na[10]=1e3!\n");
+    expect_yaml("~: x\n", "[null]=x\n");
     expect_yaml("just a text\n", "");
     expect_yaml("- a\n", "");
     expect_yaml("", "");
@@ -185,6 +190,7 @@ static void test_properties(void **state)
     expect_properties("# a comment does not go on \\\na=1\\", "a=1\n");
     expect_properties("a=\\ud83d\\u0041\n", "a=\xef\xbf\xbd"
                                             "A\n");
+    expect_properties("\\\n# c\n\\\r\n\r\na=\\\n#1\n\\\n  b\n", "a=#1\nb=\n");
     expect_properties("a=\\udc00\n", "a=\xef\xbf\xbd\n");
     struct kv data = {STR("a.properties"), STR("a=1\nb=2\\\n 3\nc=\\u00g0\n")};
     expect_data(STR(""), &data, 1,

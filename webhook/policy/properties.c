@@ -151,6 +151,9 @@ bool properties_parse(struct arena *arena, struct str text, properties_add *add,
             skip_blanks(&s);
         } else if (is_end(c)) {
             skip_end(&s);
+        } else if (c == '\\' && s.at + 1 < text.n && is_end(text.p[s.at + 1])) {
+            s.at++; /* nothing yet, and it goes on: the next line begins as any other */
+            skip_end(&s);
         } else if (c == '#' || c == '!') {
             while (s.at < text.n && !is_end(text.p[s.at]))
                 s.at++;

@@ -71,7 +71,7 @@ static enum yaml_type java_type(const struct yaml_node *scalar, struct yaml_valu
     return value->type;
 }
 
-static struct str scalar_text(struct flat *flat, const struct yaml_node *scalar)
+static struct str scalar_text(const struct yaml_node *scalar)
 {
     struct yaml_value value;
     switch (java_type(scalar, &value)) {
@@ -79,11 +79,36 @@ static struct str scalar_text(struct flat *flat, const struct yaml_node *scalar)
         return STR("");
     case TYPE_BOOL:
         return value.boolean ? STR("true") : STR("false");
-    case TYPE_INTEGER:
-        return arena_printf(flat->tree, "%lld", (long long)value.integer);
     default:
         return scalar->text;
     }
+}
+
+static size_t skip_digits(struct str text, size_t at)
+{
+    while (at < text.n && (ascii_is_digit(text.p[at]) || text.p[at] == '_'))
+        at++;
+    return at;
+}
+
+/* Numbers that Java prints in a way of its own (0x1f is 31, 1.50 is 1.5), and plain texts
+ * that are numbers or dates to YAML 1.1: 12:30 is 750, 2026-01-02 a Date. */
+static bool is_odd_number(const struct yaml_node *scalar)
+{
+    struct str text = scalar->text;
+    struct yaml_value value;
+    enum yaml_type type = java_type(scalar, &value);
+    size_t start = text.n > 0 && (text.p[0] == '-' || text.p[0] == '+') ? 1 : 0;
+    size_t digits = skip_digits(text, start);
+    if (type == TYPE_REAL)
+        return true;
+    if (type == TYPE_INTEGER)
+        return digits < text.n || text.p[0] == '+' || str_index(text, 0, '_') < text.n ||
+               (digits > start + 1 && text.p[start] == '0');
+    if (type != TYPE_STRING || scalar->style != STYLE_PLAIN || digits == start ||
+        digits == text.n)
+        return false;
+    return text.p[digits] == ':' || (digits == 4 && text.p[digits] == '-');
 }
 
 /* How a key continues the path. */
@@ -91,9 +116,10 @@ static struct str join(struct flat *flat, struct str path, const struct yaml_nod
 {
     struct yaml_value value;
     enum yaml_type type = java_type(key, &value);
-    if (type != TYPE_STRING)
-        return arena_printf(flat->tree, "%.*s[%.*s]", STR_ARG(path),
-                            STR_ARG(scalar_text(flat, key)));
+    if (type != TYPE_STRING) {
+        struct str text = type == TYPE_NULL ? STR("null") : scalar_text(key);
+        return arena_printf(flat->tree, "%.*s[%.*s]", STR_ARG(path), STR_ARG(text));
+    }
     bool bare = path.n == 0 || (key->text.n > 0 && key->text.p[0] == '[');
     return arena_printf(flat->tree, "%.*s%s%.*s", STR_ARG(path), bare ? "" : ".",
                         STR_ARG(key->text));
@@ -217,8 +243,9 @@ static void flatten(struct flat *flat, struct str path, const struct yaml_node *
     bool known = yaml_tag_is_core(node);
     if (node->kind == NODE_SCALAR) {
         struct yaml_value value;
-        bool readable = known && java_type(node, &value) != TYPE_BAD;
-        keep(flat, path, scalar_text(flat, node), !readable);
+        bool readable =
+            known && java_type(node, &value) != TYPE_BAD && !is_odd_number(node);
+        keep(flat, path, scalar_text(node), !readable);
     } else if (!known) {
         fail(flat, node, "a tag that is not known");
     } else if (node->kind == NODE_MAPPING) {
@@ -274,7 +301,8 @@ static void read_yaml(struct flat *flat, struct str text, struct str *ret_proble
     for (size_t i = 0; i < yaml_document_count(&stream); i++) {
         const struct yaml_node *root = follow(yaml_document(&stream, i));
         flat->conditional = is_conditional(root);
-        if (root->kind == NODE_MAPPING) /* Spring makes nothing of the others */
+        if (root->kind ==
+            NODE_MAPPING) /* others become "document", which is no registry */
             flatten(flat, STR(""), root, 0);
     }
 }

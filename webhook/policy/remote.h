@@ -1,6 +1,6 @@
 /* The remote-config ConfigMap as properties, as Spring Cloud Kubernetes makes them
  * (its SourceDataEntriesProcessor, Spring's YamlProcessor and java.util.Properties are
- * imitated; state of Spring Cloud 2025.1). Text in, values out. Any thread.
+ * imitated; compared with Spring 7.0.8 and SnakeYAML 2.5). Text in, values out. Any thread.
  *
  * - A data key that ends in .yaml or .yml is YAML with one or more documents. Maps are
  *   joined with ".", lists with "[0]"; a key that begins with "[" is appended as it is; a
@@ -16,8 +16,9 @@
  * reason files are read that the API would skip because of their name.
  *
  * Dropped: every property whose letters and digits do not begin with "<prefix>registries"
- * (spring_concerns), and so everything that is no registry's. Numbers keep their spelling
- * where it is decimal; Spring would print 1.50 as 1.5. */
+ * (spring_concerns), and so everything that is no registry's. A number that is no plain
+ * decimal integer, a time or a date is kept as unreadable: Java prints it in a way of its
+ * own. */
 #ifndef NRW_POLICY_REMOTE_H
 #define NRW_POLICY_REMOTE_H
 
