@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# The case folders through `review -o json`: policy.yaml and input.* in, want.json out.
+#   tests/cases/run.sh [NAME…]            compares
+#   tests/cases/run.sh --update [NAME…]   writes want.json anew; look at the difference
+# want.json has one line per reviewed object: what is decided and why, and the patch; the
+# wording of messages is left to the unit tests. The same folders go through the decision in
+# process and through the running server in tests/unit/test_cases.c.
+# Here each case also proves: the exit code fits, a second pass over the patched output
+# changes nothing, and the same input gives the same bytes.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$here/../..
+webhook=${NRW_BINARY:-$root/build/${NRW_FLAVOUR:-release}/nvcf-registry-webhook}
+update=
+if [ "${1:-}" = --update ]; then
+    update=yes
+    shift
+fi
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+passed=0 failed=0
+projection='{kind,namespace,name,target,allowed,changed,
+    findings:[.findings[]|{finding,severity,key,source,path}],patch}'
+
+complain() { # NAME TEXT
+    echo "not ok $1: $2"
+    failed=$((failed + 1))
+}
+
+one() { # FOLDER
+    local name=${1##*/} rc=0 want_rc=0
+    local -a inputs=("$1"/input.*)
+    "$webhook" review -p "$1/policy.yaml" -o json "${inputs[@]}" >"$scratch/out" 2>"$scratch/err" || rc=$?
+    if ! jq -c "$projection" "$scratch/out" >"$scratch/got" || [ "$rc" -gt 1 ]; then
+        complain "$name" "exit code $rc, $(head -c 300 "$scratch/err")"
+        return
+    fi
+    if [ -n "$update" ]; then
+        cp "$scratch/got" "$1/want.json"
+    elif ! diff -u "$1/want.json" "$scratch/got" >"$scratch/diff"; then
+        complain "$name" "differs from want.json"
+        cat "$scratch/diff"
+        return
+    fi
+    jq -e -s 'all(.[]; .allowed)' "$scratch/got" >/dev/null || want_rc=1
+    if [ "$rc" -ne "$want_rc" ]; then
+        complain "$name" "exit code $rc instead of $want_rc"
+        return
+    fi
+    "$webhook" review -p "$1/policy.yaml" -o json "${inputs[@]}" >"$scratch/again" 2>/dev/null || true
+    if ! cmp -s "$scratch/out" "$scratch/again"; then
+        complain "$name" "the same input gave other bytes"
+        return
+    fi
+    "$webhook" review -p "$1/policy.yaml" -o patched "${inputs[@]}" >"$scratch/patched.yaml" 2>/dev/null || true
+    if [ -s "$scratch/patched.yaml" ] && [ "$want_rc" -eq 0 ]; then
+        rc=0
+        "$webhook" review -p "$1/policy.yaml" -o json "$scratch/patched.yaml" >"$scratch/second" 2>"$scratch/err" || rc=$?
+        if [ "$rc" -gt 1 ] || ! jq -e -s 'all(.[]; .changed | not)' "$scratch/second" >/dev/null; then
+            complain "$name" "a second pass still changes something (exit code $rc)"
+            cat "$scratch/second" "$scratch/err"
+            return
+        fi
+    fi
+    passed=$((passed + 1))
+}
+
+if [ $# -gt 0 ]; then
+    for name in "$@"; do one "$here/$name"; done
+else
+    for folder in "$here"/*/; do one "${folder%/}"; done
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
