@@ -119,11 +119,21 @@ static bool apply_to_array(json_t *array, const char *token, const char *op,
     return strcmp(op, "remove") == 0 && json_array_remove(array, (size_t)index) == 0;
 }
 
+static bool apply_to_object(json_t *object, const char *token, const char *op,
+                            json_t *value)
+{
+    if (strcmp(op, "remove") == 0)
+        return json_object_del(object, token) == 0;
+    if (strcmp(op, "add") != 0 && strcmp(op, "replace") != 0)
+        return false;
+    return value != NULL && json_object_set(object, token, value) == 0;
+}
+
 static bool apply_one(json_t *object, const json_t *operation)
 {
     const char *op = json_string_value(json_object_get(operation, "op"));
     const char *path = json_string_value(json_object_get(operation, "path"));
-    json_t *value = json_object_get(operation, "value");
+    const json_t *given = json_object_get(operation, "value");
     char token[256];
     char next[256];
     json_t *parent = object;
@@ -133,15 +143,13 @@ static bool apply_one(json_t *object, const json_t *operation)
         parent = step(parent, token);
         memcpy(token, next, sizeof(token));
     }
-    if (json_is_array(parent))
-        return apply_to_array(parent, token, op, value);
-    if (!json_is_object(parent))
-        return false;
-    if (strcmp(op, "remove") == 0)
-        return json_object_del(parent, token) == 0;
-    if (strcmp(op, "add") != 0 && strcmp(op, "replace") != 0)
-        return false;
-    return value != NULL && json_object_set(parent, token, value) == 0;
+    /* A copy: later operations change what is in the object, never the patch itself. */
+    json_t *value = given != NULL ? json_deep_copy(given) : NULL;
+    bool good = json_is_array(parent)    ? apply_to_array(parent, token, op, value)
+                : json_is_object(parent) ? apply_to_object(parent, token, op, value)
+                                         : false;
+    json_decref(value);
+    return good;
 }
 
 bool patch_apply(json_t *object, const json_t *patch, struct err *err)
