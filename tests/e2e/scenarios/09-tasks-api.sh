@@ -6,11 +6,20 @@
 
 deployment=tasks-helm-nvcf-nvct-api
 mapfile -t flags < <(key_flags GHCR ghcr.io GitHub "$task_registry" nvctApi.env)
+both='targets:
+  - namespace: nvcf
+    selector: {app.kubernetes.io/name: helm-nvcf-api}
+    container: helm-nvcf-api
+    prefix: NVCF
+  - namespace: nvcf
+    selector: {app.kubernetes.io/name: helm-nvcf-nvct-api}
+    container: helm-nvcf-nvct-api
+    prefix: NVCT'
 
 # ---- 1: the guide
 check 'the API is there before the webhook' tasks_install
 check 'and runs' rolled_out
-policy -- 'GHCR=ghcr.io=GitHub'
+policy "$both" -- 'GHCR=ghcr.io=GitHub'
 hook_up
 check "the guide's upgrade is allowed" tasks_upgrade "${flags[@]}"
 check 'the roll-out finishes' rolled_out
@@ -30,7 +39,7 @@ check '  and none of the tasks API' env_absent "${task_registry}_GHCR_HOSTNAME"
 deployment=tasks-helm-nvcf-nvct-api
 
 # ---- 2: the policy alone
-policy -- 'INTERNAL=registry.corp.example=Corporate'
+policy "$both" -- 'INTERNAL=registry.corp.example=Corporate'
 check 'the next upgrade' tasks_reset --set nvctApi.awsRegion=eu-west-1
 check 'runs' rolled_out
 check 'brings the new key' env_is "${task_registry}_INTERNAL_HOSTNAME" registry.corp.example

@@ -4,7 +4,8 @@
 # shellcheck source=../lib/scenario.sh
 . "$E2E_LIB/scenario.sh"
 
-policy -- 'GHCR=ghcr.io=GitHub Container Registry'
+# Nothing listed: the validating reviews were recorded without a webhook that injects.
+policy --
 hook_start
 
 post() { # ENDPOINT FILE
