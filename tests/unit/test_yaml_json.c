@@ -184,6 +184,21 @@ static void test_limits(void **state)
         if (err.code != ERR_LIMIT)
             fail_msg("%s -> %s", over[i], err.message);
     }
+    /* What libyaml would take quadratic time or memory for. */
+    struct buf text;
+    buf_init(&text, 1u << 16);
+    for (int i = 0; i < 65; i++)
+        buf_printf(&text, "%%TAG !a%d! tag:x,2000:\n", i);
+    buf_text(&text, "--- x\n");
+    expect_error(text.data, ERR_LIMIT, "line 65, column 1: more than 64 %TAG");
+    buf_clear(&text);
+    buf_text(&text, "%TAG !a! tag:");
+    for (int i = 0; i < 300; i++)
+        buf_char(&text, 'x');
+    buf_text(&text, "\n---\n- !a!b c\n");
+    expect_error(text.data, ERR_LIMIT, "line 3, column 3: a tag of more than 256");
+    buf_done(&text);
+    expect("%TAG !e! tag:yaml.org,2002:\n---\na: !e!str 1\n", "{\"a\":\"1\"}");
     /* A document that is deep through aliases only. */
     limits = (struct yaml_limits){
         .bytes = 1000, .nodes = 100, .depth = 3, .documents = 2, .anchors = 10};

@@ -1,6 +1,7 @@
 /* The remote-config ConfigMap as properties, as Spring Cloud Kubernetes makes them
  * (its SourceDataEntriesProcessor, Spring's YamlProcessor and java.util.Properties are
- * imitated; compared with Spring 7.0.8 and SnakeYAML 2.5). Text in, values out. Any thread.
+ * imitated; compared with Spring 7.0.8 and SnakeYAML 2.5). Text in, values out. Any
+ * thread.
  *
  * - A data key that ends in .yaml or .yml is YAML with one or more documents. Maps are
  *   joined with ".", lists with "[0]"; a key that begins with "[" is appended as it is; a

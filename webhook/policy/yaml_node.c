@@ -9,6 +9,9 @@
 
 #include "util/utf8.h"
 
+#define MAX_DIRECTIVES 64u
+#define MAX_TAG_BYTES  256u
+
 struct builder {
     struct arena *arena;
     const struct yaml_limits *limits;
@@ -52,7 +55,8 @@ static bool fail_mark(struct builder *b, enum err_code code, const yaml_mark_t *
 }
 
 /* Line and column of a byte, when libyaml has no mark for it. */
-static bool fail_byte(struct builder *b, size_t at, struct str message, struct str advice)
+static bool fail_byte(struct builder *b, enum err_code code, size_t at,
+                      struct str message, struct str advice)
 {
     size_t line = 0;
     size_t column = 0;
@@ -65,7 +69,7 @@ static bool fail_byte(struct builder *b, size_t at, struct str message, struct s
             column++;
         }
     }
-    return fail_at(b, ERR_SYNTAX, mark_number(line, b->offset.lines),
+    return fail_at(b, code, mark_number(line, b->offset.lines),
                    mark_number(column, b->offset.columns), message, advice);
 }
 
@@ -76,11 +80,20 @@ static bool check_bytes(struct builder *b)
                        arena_printf(b->arena, "%zu bytes are more than the %zu allowed",
                                     b->text.n, b->limits->bytes),
                        STR(""));
+    size_t directives = 0;
+    bool line_begins = true;
     for (size_t i = 0; i < b->text.n;) {
         unsigned char c = (unsigned char)b->text.p[i];
+        /* libyaml compares each %TAG with all before it. */
+        if (line_begins && str_starts(str_skip(b->text, i), STR("%TAG")) &&
+            ++directives > MAX_DIRECTIVES)
+            return fail_byte(b, ERR_LIMIT, i, STR("more than 64 %TAG directives"),
+                             STR(""));
+        line_begins = c == '\n' || c == '\r';
         size_t length = c < 0x80 ? 1 : utf8_length(str_skip(b->text, i));
         if (length == 0)
-            return fail_byte(b, i, arena_printf(b->arena, "byte 0x%02x is not UTF-8", c),
+            return fail_byte(b, ERR_SYNTAX, i,
+                             arena_printf(b->arena, "byte 0x%02x is not UTF-8", c),
                              STR("save the file as UTF-8"));
         i += length;
     }
@@ -101,7 +114,7 @@ static bool fail_parser(struct builder *b, const yaml_parser_t *parser)
     if (parser->error == YAML_MEMORY_ERROR)
         return fail_nomem(b);
     if (parser->error == YAML_READER_ERROR)
-        return fail_byte(b, parser->problem_offset,
+        return fail_byte(b, ERR_SYNTAX, parser->problem_offset,
                          arena_printf(b->arena, "not YAML: %s", what),
                          STR("remove the character"));
     const yaml_mark_t *mark = &parser->problem_mark;
@@ -183,6 +196,10 @@ static bool name_node(struct builder *b, struct yaml_node *node,
                       const yaml_char_t *anchor, const yaml_char_t *tag,
                       const yaml_mark_t *mark)
 {
+    /* A %TAG directive can make every tag as long as the text: refused before copying. */
+    if (tag != NULL && strlen((const char *)tag) > MAX_TAG_BYTES)
+        return fail_mark(b, ERR_LIMIT, mark, STR("a tag of more than 256 bytes"),
+                         STR(""));
     node->tag = copy_text(b, tag);
     if (anchor == NULL)
         return true;
