@@ -21,6 +21,8 @@ check() {
     compile ${files[@]+"${files[@]}"} || rc=1
     for f in ${files[@]+"${files[@]}"}; do
         guard=NRW_$(sed 's|^webhook/||; s|[^A-Za-z0-9]|_|g' <<<"$f" | tr '[:lower:]' '[:upper:]')
+        # Tests have no rooms to keep apart; there the last part is enough.
+        case $f in tests/*) guard="NRW_[A-Z0-9_]*${guard##*_"$(basename "$(dirname "$f")" | tr '[:lower:]' '[:upper:]')"_}" ;; esac
         if ! grep -q "^#ifndef $guard\$" "$f" || ! grep -q "^#define $guard\$" "$f"; then
             echo "$f: the include guard is to be named $guard"
             rc=1
@@ -34,6 +36,8 @@ header() { # FILE GUARD TEXT
 }
 bad_needs_another() { header webhook/util/a.h NRW_UTIL_A_H 'size_t f(void);'; }
 bad_guard() { header webhook/util/a.h UTIL_A 'int f(void);'; }
+bad_guard_in_tests() { header tests/unit/support/a.h A_H 'int f(void);'; }
+good_guard_in_tests() { header tests/unit/support/a_b.h NRW_TESTS_A_B_H 'int f(void);'; }
 good_header() { header webhook/util/a.h NRW_UTIL_A_H '#include <stddef.h>
 size_t f(void);'; }
 lint_main "$@"
