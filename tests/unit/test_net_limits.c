@@ -1,5 +1,4 @@
-/* What the server does when there is too much or too little of something: time,
- * connections, descriptors; and how it comes to its end. */
+/* Too many connections, too large bodies, too few descriptors. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +6,6 @@
 #include <cmocka.h>
 
 #include <openssl/ssl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,165 +15,18 @@
 #include <unistd.h>
 
 #include "tests/unit/support/net_peer.h"
-#include "util/clock.h"
 
-static struct identity *identity;
-static SSL_CTX *client;
+enum { LIMIT = 8 };
 
-static int before_all(void **state)
+static void one_small_worker(struct net_options *options)
 {
-    (void)state;
-    identity = identity_new(NULL, "server", "localhost");
-    client = peer_context("http/1.1", NULL);
-    return 0;
+    options->threads = 1;
+    options->max_connections = LIMIT;
 }
 
-static int after_all(void **state)
+static void patient(struct net_options *options)
 {
-    (void)state;
-    SSL_CTX_free(client);
-    identity_free(identity);
-    return 0;
-}
-
-static struct net_server *start(const struct net_options *options)
-{
-    struct net_tls *tls = identity_tls(identity);
-    struct err err = {.code = ERR_NONE};
-    struct net_server *server = net_server_start(options, tls, &err);
-    net_tls_free(tls);
-    if (server == NULL)
-        fail_msg("%s", err.message);
-    return server;
-}
-
-static unsigned post(struct peer *peer, bool *ret_closes)
-{
-    struct answer answer = {.status = 0};
-    if (peer == NULL || !peer_post(peer, "/echo", "{}", 2) ||
-        !peer_answer(peer, false, &answer, NULL))
-        return 0;
-    if (ret_closes != NULL)
-        *ret_closes = answer.closes;
-    answer_done(&answer);
-    return answer.status;
-}
-
-/* --- time --------------------------------------------------------------------- */
-
-static struct net_options impatient(struct peer_counts *counts)
-{
-    struct net_options options = peer_options(counts);
-    options.handshake_ms = 300;
-    options.idle_ms = 800;
-    options.request_ms = 500;
-    options.write_ms = 300;
-    return options;
-}
-
-static void slow_handshakes(void **state)
-{
-    (void)state;
-    struct peer_counts counts = {0};
-    struct net_options options = impatient(&counts);
-    struct net_server *server = start(&options);
-    struct peer *silent = peer_open_plain(net_server_port(server));
-    struct peer *half = peer_open_plain(net_server_port(server));
-    peer_send(half, "\x16\x03\x01\x02\x00\x01\x00", 7);
-    int64_t from = clock_mono_millis();
-    assert_true(peer_ends(silent, 2000));
-    assert_true(peer_ends(half, 2000));
-    int64_t took = clock_mono_millis() - from;
-    assert_in_range(took, 200, 1500);
-    assert_int_equal(atomic_load(&counts.failed_handshakes),
-                     1); /* the silent one is none */
-    peer_close(silent);
-    peer_close(half);
-    net_server_stop(server, 500);
-}
-
-static void slow_requests(void **state)
-{
-    (void)state;
-    struct peer_counts counts = {0};
-    struct net_options options = impatient(&counts);
-    struct net_server *server = start(&options);
-    static const char *const beginnings[] = {
-        "G",
-        "GET /hello HTTP/1.1\r\n",
-        "GET /hello HTTP/1.1\r\nHost: a\r\n",
-        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-        "Content-Length: 10\r\n\r\n{",
-        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-        "Transfer-Encoding: chunked\r\n\r\n5\r\nab",
-    };
-    for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++) {
-        struct peer *peer = peer_open(client, net_server_port(server));
-        assert_non_null(peer);
-        struct answer answer;
-        int64_t from = clock_mono_millis();
-        /* Dripping does not help: it is the whole that counts. */
-        assert_true(peer_say(peer, beginnings[i]));
-        for (int k = 0; k < 3; k++) {
-            usleep(100000);
-            assert_true(peer_say(peer, i == 4 ? "c" : "1"));
-        }
-        assert_true(peer_answer(peer, false, &answer, NULL));
-        assert_int_equal(answer.status, 408);
-        assert_true(answer.closes);
-        assert_in_range(clock_mono_millis() - from, 450, 1500);
-        answer_done(&answer);
-        assert_true(peer_ends(peer, 3000));
-        peer_close(peer);
-    }
-    assert_int_equal(atomic_load(&counts.handled), 0);
-    net_server_stop(server, 500);
-}
-
-static void idle_connections(void **state)
-{
-    (void)state;
-    struct peer_counts counts = {0};
-    struct net_options options = impatient(&counts);
-    struct net_server *server = start(&options);
-    struct peer *peer = peer_open(client, net_server_port(server));
-    struct peer *unused = peer_open(client, net_server_port(server));
-    for (int i = 0; i < 4; i++) {
-        assert_int_equal(post(peer, NULL), 200);
-        usleep(400000); /* each request starts the time again */
-    }
-    assert_true(peer_ends(unused, 100));
-    assert_false(peer->eof);
-    int64_t from = clock_mono_millis();
-    assert_true(peer_ends(peer, 3000));
-    assert_in_range(clock_mono_millis() - from, 100, 2000);
-    peer_close(peer);
-    peer_close(unused);
-    net_server_stop(server, 500);
-    assert_int_equal(atomic_load(&counts.connections), 0);
-}
-
-static void stalled_reader(void **state)
-{
-    (void)state;
-    struct peer_counts counts = {0};
-    struct net_options options = impatient(&counts);
-    struct net_server *server = start(&options);
-    int fd = peer_connect(net_server_port(server));
-    int small = 4096;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-    struct peer *peer = calloc(1, sizeof(*peer));
-    peer->fd = fd;
-    peer->ssl = SSL_new(client);
-    SSL_set_fd(peer->ssl, fd);
-    assert_int_equal(SSL_connect(peer->ssl), 1);
-    assert_true(peer_post(peer, "/big", "{}", 2));
-    int64_t from = clock_mono_millis();
-    while (atomic_load(&counts.connections) > 0 && clock_mono_millis() - from < 5000)
-        usleep(20000);
-    assert_in_range(clock_mono_millis() - from, 250, 3000);
-    peer_close(peer);
-    net_server_stop(server, 500);
+    options->request_ms = 60000;
 }
 
 /* --- connections -------------------------------------------------------------- */
@@ -185,39 +35,30 @@ static void idle_ones_make_room(void **state)
 {
     (void)state;
     enum { COUNT = 40 };
-    struct peer_counts counts = {0};
-    struct net_options options = peer_options(&counts);
-    options.threads = 1;
-    options.max_connections = 8;
-    struct net_server *server = start(&options);
+    struct world *w = world_new(one_small_worker);
     struct peer *peers[COUNT];
     for (int i = 0; i < COUNT; i++) {
-        peers[i] = peer_open(client, net_server_port(server));
-        assert_int_equal(post(peers[i], NULL), 200);
-        assert_true(atomic_load(&counts.connections) <= 8 + 1);
+        peers[i] = peer_open(w->client, w->port);
+        assert_int_equal(peer_echo(peers[i], "{}", 2, NULL), 200);
+        assert_true(atomic_load(&w->counts.connections) <= LIMIT + 1);
     }
     /* The oldest went, the newest are there. */
     assert_true(peer_ends(peers[0], 1000));
-    assert_int_equal(post(peers[COUNT - 1], NULL), 200);
+    assert_int_equal(peer_echo(peers[COUNT - 1], "{}", 2, NULL), 200);
     for (int i = 0; i < COUNT; i++)
         peer_close(peers[i]);
-    net_server_stop(server, 500);
-    assert_int_equal(atomic_load(&counts.connections), 0);
+    assert_true(world_free(w));
 }
 
 /* Nobody is idle: who comes on top gets 503 at once, and beyond that the end. */
 static void busy_ones_stay(void **state)
 {
     (void)state;
-    enum { LIMIT = 8, COUNT = 60 };
-    struct peer_counts counts = {0};
-    struct net_options options = peer_options(&counts);
-    options.threads = 1;
-    options.max_connections = LIMIT;
-    struct net_server *server = start(&options);
+    enum { COUNT = 60 };
+    struct world *w = world_new(one_small_worker);
     struct peer *busy[LIMIT], *more[COUNT];
     for (int i = 0; i < LIMIT; i++) {
-        busy[i] = peer_open(client, net_server_port(server));
+        busy[i] = peer_open(w->client, w->port);
         assert_non_null(busy[i]);
         assert_true(peer_say(busy[i],
                              "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
@@ -226,13 +67,13 @@ static void busy_ones_stay(void **state)
     usleep(50000);
     int told = 0, ended = 0;
     for (int i = 0; i < COUNT; i++) {
-        more[i] = peer_open(client, net_server_port(server));
+        more[i] = peer_open(w->client, w->port);
         if (more[i] == NULL) {
             ended++;
             continue;
         }
         bool closes = false;
-        unsigned status = post(more[i], &closes);
+        unsigned status = peer_echo(more[i], "{}", 2, &closes);
         if (status == 503 && closes)
             told++;
         else if (status != 0)
@@ -253,10 +94,10 @@ static void busy_ones_stay(void **state)
     for (int i = 0; i < COUNT; i++)
         peer_close(more[i]);
     usleep(100000);
-    struct peer *after = peer_open(client, net_server_port(server));
-    assert_int_equal(post(after, NULL), 200);
+    struct peer *after = peer_open(w->client, w->port);
+    assert_int_equal(peer_echo(after, "{}", 2, NULL), 200);
     peer_close(after);
-    net_server_stop(server, 500);
+    assert_true(world_free(w));
 }
 
 /* Large bodies share a budget: too many at once are refused, small ones never are. */
@@ -264,14 +105,11 @@ static void large_bodies_share(void **state)
 {
     (void)state;
     enum { COUNT = 12 };
-    struct peer_counts counts = {0};
-    struct net_options options = peer_options(&counts);
-    options.request_ms = 60000;
-    struct net_server *server = start(&options);
+    struct world *w = world_new(patient);
     char *part = calloc(1, (8u << 20) - 1);
     struct peer *large[COUNT];
     for (int i = 0; i < COUNT; i++) {
-        large[i] = peer_open(client, net_server_port(server));
+        large[i] = peer_open(w->client, w->port);
         assert_non_null(large[i]);
         char head[256];
         snprintf(head, sizeof(head),
@@ -282,8 +120,8 @@ static void large_bodies_share(void **state)
         peer_send(large[i], part, (8u << 20) - 1);
     }
     free(part);
-    struct peer *small = peer_open(client, net_server_port(server));
-    assert_int_equal(post(small, NULL), 200);
+    struct peer *small = peer_open(w->client, w->port);
+    assert_int_equal(peer_echo(small, "{}", 2, NULL), 200);
     peer_close(small);
     int good = 0, refused = 0;
     for (int i = 0; i < COUNT; i++) {
@@ -300,7 +138,7 @@ static void large_bodies_share(void **state)
     assert_in_range(good, 7, 8);
     /* All was given back. */
     for (int i = 0; i < 10; i++) {
-        struct peer *peer = peer_open(client, net_server_port(server));
+        struct peer *peer = peer_open(w->client, w->port);
         char *body = calloc(1, 8u << 20);
         struct answer answer;
         assert_true(peer_post(peer, "/size", body, 8u << 20));
@@ -310,7 +148,7 @@ static void large_bodies_share(void **state)
         answer_done(&answer);
         peer_close(peer);
     }
-    net_server_stop(server, 500);
+    assert_true(world_free(w));
 }
 
 /* --- descriptors -------------------------------------------------------------- */
@@ -333,7 +171,9 @@ static pid_t fork_server(rlim_t descriptors, unsigned max_connections, unsigned 
         options.threads = 1;
         options.metrics_listen = NULL;
         options.max_connections = max_connections;
+        struct identity *identity = identity_new(NULL, "server", "localhost");
         struct net_tls *tls = identity_tls(identity);
+        identity_free(identity);
         struct rlimit limit = {descriptors, descriptors};
         if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
             _exit(90);
@@ -381,11 +221,12 @@ static void out_of_descriptors(void **state)
     enum { COUNT = 100 };
     unsigned port = 0;
     int control = -1;
+    SSL_CTX *client = peer_context("http/1.1", NULL);
     pid_t pid = fork_server(64, 1000, &port, &control);
     struct peer *peers[COUNT];
     for (int i = 0; i < COUNT; i++) {
         peers[i] = peer_open(client, port);
-        if (post(peers[i], NULL) != 200)
+        if (peer_echo(peers[i], "{}", 2, NULL) != 200)
             fail_msg("connection %d was not served", i);
     }
     for (int i = 0; i < COUNT; i++)
@@ -400,8 +241,9 @@ static void out_of_descriptors(void **state)
     }
     usleep(200000);
     struct peer *after = peer_open(client, port);
-    assert_int_equal(post(after, NULL), 200);
+    assert_int_equal(peer_echo(after, "{}", 2, NULL), 200);
     peer_close(after);
+    SSL_CTX_free(client);
     join_server(pid, control);
 }
 
@@ -411,166 +253,26 @@ static void limit_from_descriptors(void **state)
     enum { COUNT = 300 };
     unsigned port = 0;
     int control = -1;
+    SSL_CTX *client = peer_context("http/1.1", NULL);
     pid_t pid = fork_server(256, 0, &port, &control);
     struct peer *peers[COUNT];
     for (int i = 0; i < COUNT; i++) {
         peers[i] = peer_open(client, port);
-        if (post(peers[i], NULL) != 200)
+        if (peer_echo(peers[i], "{}", 2, NULL) != 200)
             fail_msg("connection %d was not served", i);
     }
     for (int i = 0; i < COUNT; i++)
         peer_close(peers[i]);
+    SSL_CTX_free(client);
     join_server(pid, control);
-}
-
-/* --- the end ------------------------------------------------------------------ */
-
-static void draining(void **state)
-{
-    (void)state;
-    struct peer_counts counts = {0};
-    struct net_options options = peer_options(&counts);
-    struct net_server *server = start(&options);
-    struct peer *old = peer_open(client, net_server_port(server));
-    bool closes = true;
-    assert_int_equal(post(old, &closes), 200);
-    assert_false(closes);
-    net_server_drain(server);
-    assert_false(peer_ends(old, 200)); /* not before its next answer */
-    assert_int_equal(post(old, &closes), 200);
-    assert_true(closes);
-    assert_true(peer_ends(old, 1000));
-    peer_close(old);
-    struct peer *new = peer_open(client, net_server_port(server));
-    assert_int_equal(post(new, &closes), 200); /* still served */
-    assert_true(closes);
-    peer_close(new);
-    net_server_stop(server, 500);
-}
-
-struct slow {
-    unsigned port;
-    unsigned status;
-};
-
-static void *run_slow(void *opaque)
-{
-    struct slow *slow = opaque;
-    struct peer *peer = peer_open(client, slow->port);
-    struct answer answer = {.status = 0};
-    if (peer != NULL && peer_post(peer, "/slow", "{}", 2) &&
-        peer_answer(peer, false, &answer, NULL))
-        slow->status = answer.status;
-    answer_done(&answer);
-    peer_close(peer);
-    return NULL;
-}
-
-/* Requests that run and connections that wait in the queue get their answers. */
-static void stopping(void **state)
-{
-    (void)state;
-    enum { COUNT = 6 };
-    struct peer_counts counts = {0};
-    struct net_options options = peer_options(&counts);
-    struct net_server *server = start(&options);
-    struct peer *idle = peer_open(client, net_server_port(server));
-    assert_int_equal(post(idle, NULL), 200);
-    pthread_t threads[COUNT];
-    struct slow slow[COUNT];
-    for (int i = 0; i < COUNT; i++) {
-        slow[i] = (struct slow){.port = net_server_port(server)};
-        assert_int_equal(pthread_create(&threads[i], NULL, run_slow, &slow[i]), 0);
-    }
-    usleep(100000);
-    unsigned port = net_server_port(server);
-    int64_t from = clock_mono_millis();
-    net_server_stop(server, 10000);
-    assert_in_range(clock_mono_millis() - from, 0, 4000);
-    for (int i = 0; i < COUNT; i++) {
-        pthread_join(threads[i], NULL);
-        assert_int_equal(slow[i].status, 200);
-    }
-    assert_true(peer_ends(idle, 500));
-    assert_int_equal(peer_connect(port), -1);
-    assert_int_equal(atomic_load(&counts.connections), 0);
-    peer_close(idle);
-}
-
-/* A request that never ends does not hold the stop longer than it was told to wait. */
-static void stopping_in_time(void **state)
-{
-    (void)state;
-    struct peer_counts counts = {0};
-    struct net_options options = peer_options(&counts);
-    struct net_server *server = start(&options);
-    struct peer *peer = peer_open(client, net_server_port(server));
-    struct peer *silent = peer_open_plain(net_server_port(server));
-    assert_true(
-        peer_say(peer, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"));
-    usleep(50000);
-    int64_t from = clock_mono_millis();
-    net_server_stop(server, 700);
-    assert_in_range(clock_mono_millis() - from, 600, 2000);
-    assert_true(peer_ends(peer, 500));
-    peer_close(peer);
-    peer_close(silent);
-}
-
-static void addresses(void **state)
-{
-    (void)state;
-    static const char *const bad[] = {"",        "8443",       "localhost:1", "[::]",
-                                      ":",       "1.2.3.4:",   "[::]:65536",  "[::]:-1",
-                                      "::1:x",   "1.2.3:80",   "[1.2.3.4:80", "[::]:80x",
-                                      "a.b.c:1", "1.2.3.4.5:6"};
-    struct peer_counts counts = {0};
-    struct err err;
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct net_options options = peer_options(&counts);
-        options.listen = bad[i];
-        err_clear(&err);
-        if (net_server_start(&options, NULL, &err) != NULL)
-            fail_msg("accepted: %s", bad[i]);
-        assert_int_equal(err.code, ERR_USAGE);
-        assert_memory_equal(err.message, "--listen: ", 10);
-    }
-    static const char *const good[] = {":0", "[::]:0", "0.0.0.0:0", "127.0.0.1:0",
-                                       "[::1]:0"};
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        struct net_options options = peer_options(&counts);
-        options.listen = good[i];
-        struct net_server *server = start(&options);
-        assert_true(net_server_port(server) > 0);
-        /* Nobody else gets the port, although our own threads share it. */
-        char text[64];
-        snprintf(text, sizeof(text), "127.0.0.1:%u", net_server_port(server));
-        options.listen = text;
-        err_clear(&err);
-        if (i != 4) {
-            assert_null(net_server_start(&options, NULL, &err));
-            assert_int_equal(err.code, ERR_CONFLICT);
-        }
-        net_server_stop(server, 100);
-    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(out_of_descriptors),
+        cmocka_unit_test(idle_ones_make_room),    cmocka_unit_test(busy_ones_stay),
+        cmocka_unit_test(large_bodies_share),     cmocka_unit_test(out_of_descriptors),
         cmocka_unit_test(limit_from_descriptors),
-        cmocka_unit_test(slow_handshakes),
-        cmocka_unit_test(slow_requests),
-        cmocka_unit_test(idle_connections),
-        cmocka_unit_test(stalled_reader),
-        cmocka_unit_test(idle_ones_make_room),
-        cmocka_unit_test(busy_ones_stay),
-        cmocka_unit_test(large_bodies_share),
-        cmocka_unit_test(draining),
-        cmocka_unit_test(stopping),
-        cmocka_unit_test(stopping_in_time),
-        cmocka_unit_test(addresses),
     };
-    return cmocka_run_group_tests(tests, before_all, after_all);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

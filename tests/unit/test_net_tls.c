@@ -1,4 +1,4 @@
-/* TLS as the server speaks it: versions, suites, certificates of both sides, the swap. */
+/* TLS as the server speaks it: versions, suites, tickets, garbage, configurations. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,6 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,14 +14,12 @@
 #include <unistd.h>
 
 #include "tests/unit/support/net_peer.h"
-#include "util/clock.h"
 
-static struct identity *authority, *server_identity;
+static struct identity *server_identity;
 
 static int before_all(void **state)
 {
     (void)state;
-    authority = identity_new(NULL, "client authority", NULL);
     server_identity = identity_new(NULL, "server", "localhost");
     return 0;
 }
@@ -30,7 +27,6 @@ static int before_all(void **state)
 static int after_all(void **state)
 {
     (void)state;
-    identity_free(authority);
     identity_free(server_identity);
     return 0;
 }
@@ -264,164 +260,6 @@ static void without_certificate(void **state)
     net_server_stop(server, 1000);
 }
 
-/* --- client certificates ------------------------------------------------------ */
-
-/* Both versions; in TLS 1.3 the client learns of the refusal at its first read. */
-static bool admitted(unsigned port, const struct identity *shown)
-{
-    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
-    int good = 0;
-    for (int i = 0; i < 2; i++) {
-        SSL_CTX *context = peer_context("http/1.1", shown);
-        SSL_CTX_set_min_proto_version(context, versions[i]);
-        SSL_CTX_set_max_proto_version(context, versions[i]);
-        struct peer *peer = peer_open(context, port);
-        if (peer != NULL && post(peer) == 200)
-            good++;
-        peer_close(peer);
-        SSL_CTX_free(context);
-    }
-    assert_int_not_equal(good, 1);
-    return good == 2;
-}
-
-static void client_certificates(void **state)
-{
-    (void)state;
-    struct peer_counts counts = {0};
-    const char *names[] = {"api.example", "kube-apiserver"};
-    struct net_tls_options options = {.cert_pem = str_of(server_identity->cert_pem),
-                                      .key_pem = str_of(server_identity->key_pem),
-                                      .client_ca_pem = str_of(authority->cert_pem)};
-    struct net_tls *any = net_tls_new(&options, NULL);
-    options.client_names = names;
-    options.client_name_count = 2;
-    struct net_tls *named = net_tls_new(&options, NULL);
-    assert_non_null(any);
-    assert_non_null(named);
-    struct identity *stranger_ca = identity_new(NULL, "client authority", NULL);
-    struct identity *by_cn = identity_new(authority, "kube-apiserver", NULL);
-    struct identity *by_san = identity_new(authority, "x", "API.example");
-    struct identity *wrong = identity_new(authority, "somebody", "b.api.example");
-    struct identity *longer = identity_new(authority, "kube-apiserver2", "api.example.b");
-    struct identity *wild = identity_new(authority, "*", "*.example");
-    struct identity *forged = identity_new(stranger_ca, "kube-apiserver", "api.example");
-    struct identity *self = identity_new(NULL, "kube-apiserver", "api.example");
-    struct identity *under_leaf = identity_new(wrong, "kube-apiserver", "api.example");
-    struct net_server *server = start(&counts, named);
-    unsigned port = net_server_port(server);
-    assert_true(admitted(port, by_cn));
-    assert_true(admitted(port, by_san));
-    long handled = atomic_load(&counts.handled);
-    assert_false(admitted(port, wrong));
-    assert_false(admitted(port, longer));
-    assert_false(admitted(port, wild));
-    assert_false(admitted(port, forged));
-    assert_false(admitted(port, self));
-    assert_false(admitted(port, under_leaf));
-    assert_false(admitted(port, NULL));
-    assert_int_equal(atomic_load(&counts.handled),
-                     handled); /* not one byte got through */
-    net_server_set_tls(server, any);
-    assert_true(admitted(port, wrong));
-    assert_true(admitted(port, by_cn));
-    assert_false(admitted(port, forged));
-    assert_false(admitted(port, NULL));
-    net_server_stop(server, 1000);
-    net_tls_free(any);
-    net_tls_free(named);
-    struct identity *all[] = {stranger_ca, by_cn,  by_san, wrong,     longer,
-                              wild,        forged, self,   under_leaf};
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        identity_free(all[i]);
-}
-
-/* --- the swap ----------------------------------------------------------------- */
-
-struct load {
-    unsigned port;
-    bool fresh; /* a new connection for each request */
-    int requests, failed;
-    long by_second; /* how many saw the last certificate */
-    const struct identity *last;
-    atomic_bool *stop;
-};
-
-static void *run_load(void *opaque)
-{
-    struct load *load = opaque;
-    SSL_CTX *context = peer_context("http/1.1", NULL);
-    struct peer *peer = NULL;
-    while (!atomic_load(load->stop)) {
-        if (peer == NULL)
-            peer = peer_open(context, load->port);
-        load->requests++;
-        if (peer == NULL || post(peer) != 200) {
-            load->failed++;
-            peer_close(peer);
-            peer = NULL;
-            continue;
-        }
-        if (load->fresh) {
-            X509 *shown = SSL_get1_peer_certificate(peer->ssl);
-            if (X509_cmp(shown, load->last->certificate) == 0)
-                load->by_second++;
-            X509_free(shown);
-            peer_close(peer);
-            peer = NULL;
-        }
-    }
-    peer_close(peer);
-    SSL_CTX_free(context);
-    return NULL;
-}
-
-static void swap_under_load(void **state)
-{
-    (void)state;
-    enum { CLIENTS = 8, SWAPS = 30 };
-    struct peer_counts counts = {0};
-    struct identity *identities[3];
-    for (int i = 0; i < 3; i++)
-        identities[i] = identity_new(NULL, "server", "localhost");
-    struct net_tls *tls = identity_tls(identities[0]);
-    struct net_server *server = start(&counts, tls);
-    net_tls_free(tls);
-    atomic_bool stop = false;
-    struct load loads[CLIENTS];
-    pthread_t threads[CLIENTS];
-    for (int i = 0; i < CLIENTS; i++) {
-        loads[i] = (struct load){.port = net_server_port(server),
-                                 .fresh = i % 2 == 0,
-                                 .last = identities[SWAPS % 3],
-                                 .stop = &stop};
-        assert_int_equal(pthread_create(&threads[i], NULL, run_load, &loads[i]), 0);
-    }
-    for (int i = 1; i <= SWAPS; i++) {
-        usleep(30000);
-        tls = identity_tls(identities[i % 3]);
-        net_server_set_tls(server, tls);
-        net_tls_free(tls);
-    }
-    usleep(100000);
-    atomic_store(&stop, true);
-    int requests = 0, failed = 0;
-    long seen = 0;
-    for (int i = 0; i < CLIENTS; i++) {
-        pthread_join(threads[i], NULL);
-        requests += loads[i].requests;
-        failed += loads[i].failed;
-        seen += loads[i].by_second;
-    }
-    net_server_stop(server, 2000);
-    for (int i = 0; i < 3; i++)
-        identity_free(identities[i]);
-    assert_int_equal(failed, 0);
-    assert_true(requests > 100);
-    assert_true(seen > 0);
-    assert_int_equal(atomic_load(&counts.connections), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,8 +270,6 @@ int main(void)
         cmocka_unit_test(garbage),
         cmocka_unit_test(bad_configurations),
         cmocka_unit_test(without_certificate),
-        cmocka_unit_test(client_certificates),
-        cmocka_unit_test(swap_under_load),
     };
     return cmocka_run_group_tests(tests, before_all, after_all);
 }

@@ -5,11 +5,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,164 +16,6 @@
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Trouble on this side is no test result. */
-static void must(bool good, const char *what)
-{
-    if (good)
-        return;
-    fprintf(stderr, "test peer: %s failed\n", what);
-    ERR_print_errors_fp(stderr);
-    abort();
-}
-
-/* --- certificates ------------------------------------------------------------- */
-
-static char *pem_of(BIO *bio)
-{
-    char *data = NULL;
-    long n = BIO_get_mem_data(bio, &data);
-    char *text = strndup(data, (size_t)n);
-    must(text != NULL, "strndup");
-    BIO_free(bio);
-    return text;
-}
-
-static void extend(X509 *certificate, int nid, const char *value)
-{
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
-    must(extension != NULL && X509_add_ext(certificate, extension, -1) == 1, "extension");
-    X509_EXTENSION_free(extension);
-}
-
-struct identity *identity_new(const struct identity *issuer, const char *common_name,
-                              const char *dns)
-{
-    static atomic_long serial = 1;
-    struct identity *identity = calloc(1, sizeof(*identity));
-    must(identity != NULL, "calloc");
-    identity->key = EVP_EC_gen("P-256");
-    X509 *x = identity->certificate = X509_new();
-    must(identity->key != NULL && x != NULL, "key");
-    X509_set_version(x, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(x), atomic_fetch_add(&serial, 1));
-    X509_gmtime_adj(X509_getm_notBefore(x), -60);
-    X509_gmtime_adj(X509_getm_notAfter(x), 86400);
-    X509_set_pubkey(x, identity->key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8,
-                               (const unsigned char *)common_name, -1, -1, 0);
-    X509_set_issuer_name(x,
-                         X509_get_subject_name(issuer != NULL ? issuer->certificate : x));
-    if (issuer == NULL)
-        extend(x, NID_basic_constraints, "critical,CA:TRUE");
-    if (dns != NULL) {
-        char value[256];
-        snprintf(value, sizeof(value), "DNS:%s", dns);
-        extend(x, NID_subject_alt_name, value);
-    }
-    must(X509_sign(x, issuer != NULL ? issuer->key : identity->key, EVP_sha256()) > 0,
-         "sign");
-    BIO *bio = BIO_new(BIO_s_mem());
-    must(bio != NULL && PEM_write_bio_X509(bio, x) == 1, "PEM");
-    identity->cert_pem = pem_of(bio);
-    bio = BIO_new(BIO_s_mem());
-    must(bio != NULL &&
-             PEM_write_bio_PrivateKey(bio, identity->key, NULL, NULL, 0, NULL, NULL) == 1,
-         "PEM");
-    identity->key_pem = pem_of(bio);
-    return identity;
-}
-
-void identity_free(struct identity *identity)
-{
-    X509_free(identity->certificate);
-    EVP_PKEY_free(identity->key);
-    free(identity->cert_pem);
-    free(identity->key_pem);
-    free(identity);
-}
-
-struct net_tls *identity_tls(const struct identity *identity)
-{
-    struct net_tls_options options = {.cert_pem = str_of(identity->cert_pem),
-                                      .key_pem = str_of(identity->key_pem),
-                                      .client_ca_pem = STR("")};
-    struct net_tls *tls = net_tls_new(&options, NULL);
-    must(tls != NULL, "net_tls_new");
-    return tls;
-}
-
-/* --- server ------------------------------------------------------------------- */
-
-static enum net_route route(void *context, struct str path, bool plain)
-{
-    (void)context;
-    if (str_eq(path, STR("/hello")) || str_eq(path, STR("/fail")))
-        return NET_ROUTE_GET;
-    if (!plain && (str_eq(path, STR("/echo")) || str_eq(path, STR("/size")) ||
-                   str_eq(path, STR("/slow")) || str_eq(path, STR("/big"))))
-        return NET_ROUTE_POST;
-    return NET_ROUTE_NONE;
-}
-
-static void handle(void *context, const struct net_request *request,
-                   struct net_response *response)
-{
-    struct peer_counts *counts = context;
-    atomic_fetch_add(&counts->handled, 1);
-    if (str_eq(request->path, STR("/fail"))) {
-        response->status = 500;
-    } else if (str_eq(request->path, STR("/size"))) {
-        buf_printf(&response->body, "%zu\n", request->body.n);
-    } else if (str_eq(request->path, STR("/big"))) {
-        size_t n = 8u * 1024u * 1024u;
-        if (buf_reserve(&response->body, n)) {
-            memset(response->body.data, 'x', n);
-            response->body.size = n;
-        }
-    } else if (request->method == NET_POST) {
-        if (str_eq(request->path, STR("/slow")))
-            nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
-        buf_str(&response->body, request->body);
-    } else {
-        response->content_type = "text/plain";
-        buf_text(&response->body, "hello\n");
-    }
-}
-
-static void on_handshake(void *context, bool good)
-{
-    struct peer_counts *counts = context;
-    atomic_fetch_add(good ? &counts->handshakes : &counts->failed_handshakes, 1);
-}
-
-static void on_error(void *context, unsigned code)
-{
-    struct peer_counts *counts = context;
-    atomic_fetch_add(&counts->errors, 1);
-    atomic_store(&counts->last_error, code);
-}
-
-static void on_connections(void *context, long change)
-{
-    struct peer_counts *counts = context;
-    atomic_fetch_add(&counts->connections, change);
-}
-
-struct net_options peer_options(struct peer_counts *counts)
-{
-    return (struct net_options){.listen = "127.0.0.1:0",
-                                .metrics_listen = "127.0.0.1:0",
-                                .threads = 2,
-                                .handlers = {.context = counts,
-                                             .route = route,
-                                             .handle = handle,
-                                             .on_handshake = on_handshake,
-                                             .on_http_error = on_error,
-                                             .on_connections = on_connections}};
-}
-
-/* --- client ------------------------------------------------------------------- */
 
 SSL_CTX *peer_context(const char *alpn, const struct identity *identity)
 {
@@ -404,4 +243,25 @@ unsigned peer_status(struct peer *peer, const char *request)
         return 0;
     answer_done(&answer);
     return answer.status;
+}
+
+struct peer *peer_dial(const struct world *world)
+{
+    struct peer *peer = peer_open(world->client, world->port);
+    must(peer != NULL, "connecting");
+    return peer;
+}
+
+unsigned peer_echo(struct peer *peer, const void *body, size_t n, bool *ret_closes)
+{
+    struct answer answer;
+    if (peer == NULL || !peer_post(peer, "/echo", body, n) ||
+        !peer_answer(peer, false, &answer, NULL))
+        return 0;
+    if (ret_closes != NULL)
+        *ret_closes = answer.closes;
+    bool same = answer.status != 200 ||
+                (answer.size == n && (n == 0 || memcmp(answer.body, body, n) == 0));
+    answer_done(&answer);
+    return same ? answer.status : 0;
 }

@@ -1,44 +1,15 @@
-/* What the tests of net/ need on the other side: throw-away certificates, a server with a
- * simple handler, and a blocking client with or without TLS, all on loopback. Every wait
- * is bounded (PEER_WAIT_S). */
+/* A blocking HTTP client with or without TLS, on loopback, for the tests of net/. It
+ * hides nothing: raw bytes out, whole answers in. Every wait is bounded (PEER_WAIT_S). */
 #ifndef NRW_TESTS_NET_PEER_H
 #define NRW_TESTS_NET_PEER_H
 
 #include <openssl/types.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "net/server.h"
+#include "tests/unit/support/net_fixture.h"
 
 #define PEER_WAIT_S 20
-
-/* --- certificates ------------------------------------------------------------- */
-
-struct identity {
-    X509 *certificate;
-    EVP_PKEY *key;
-    char *cert_pem, *key_pem;
-};
-/* Self-signed when `issuer` is NULL. `dns` may be NULL. ECDSA P-256, valid for a day. */
-struct identity *identity_new(const struct identity *issuer, const char *common_name,
-                              const char *dns);
-void identity_free(struct identity *identity);
-/* A configuration without client certificates; never NULL. */
-struct net_tls *identity_tls(const struct identity *identity);
-
-/* --- server ------------------------------------------------------------------- */
-
-struct peer_counts {
-    atomic_long handled, handshakes, failed_handshakes, errors, connections;
-    atomic_uint last_error;
-};
-/* Paths: POST /echo gives the body back, POST /size its size, POST /slow waits 200 ms,
- * POST /big?N… answers 8 MiB of 'x', GET /hello says "hello\n", GET /fail leaves an empty
- * 500. On the metrics listener only /hello. */
-struct net_options peer_options(struct peer_counts *counts);
-
-/* --- client ------------------------------------------------------------------- */
 
 struct peer {
     int fd;
@@ -76,5 +47,10 @@ bool peer_ends(struct peer *peer, unsigned milliseconds);
 bool peer_post(struct peer *peer, const char *path, const void *body, size_t n);
 /* Sends and reads; the status, or 0. The body is thrown away. */
 unsigned peer_status(struct peer *peer, const char *request);
+/* The same with the world's client; never NULL. */
+struct peer *peer_dial(const struct world *world);
+/* POST /echo: the status, or 0 when there is no answer or not the same bytes. `peer` may
+ * be NULL; ret_closes too. */
+unsigned peer_echo(struct peer *peer, const void *body, size_t n, bool *ret_closes);
 
 #endif
