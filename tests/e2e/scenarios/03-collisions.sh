@@ -59,9 +59,24 @@ check 'tuning of a built-in is no collision' api_upgrade \
 check 'switching the native Harbor on is none either' api_upgrade \
     --set-string "api.env.${registry}_HARBOR_NAME=Harbor" \
     --set-string "api.env.${registry}_HARBOR_HOSTNAME=harbor.corp.example"
+
+# Helm goes on with the other objects when one that exists already is refused: the
+# Deployment gets its new checksum and rolls, with the ConfigMap as it was.
 expect_refused 'an upgrade of an existing ConfigMap is judged as well' api_upgrade \
     --set-string "api.env.${registry}_ACR_HOSTNAME=acr.corp.example"
 expect_text '  by name' BuiltinCollision ACR
+check '  the ConfigMap is as it was' bash -c "kubectl -n nvcf get configmap $deployment-env -o json |
+    jq -e '(.data | has(\"${registry}_HARBOR_NAME\")) and (.data | has(\"${registry}_ACR_HOSTNAME\") | not)'"
+check '  the pods run' rolled_out
+check '  the next upgrade repairs the release' api_upgrade --set-string api.env.LOGGING_LEVEL_ROOT=warn
+check '  and it is deployed' bash -c 'helm -n nvcf status api -o json | jq -e ".info.status == \"deployed\""'
+back=--rollback-on-failure
+[ "$E2E_HELM" = 4 ] || back=--atomic
+expect_refused "with $back Helm goes back by itself" api_upgrade "$back" --timeout 60s \
+    --set-string "api.env.${registry}_ACR_HOSTNAME=acr.corp.example"
+check '  to a release that is deployed' bash -c 'helm -n nvcf status api -o json | jq -e ".info.status == \"deployed\""'
+check '  whose pods run' rolled_out
+
 expect_refused 'a first install, too' helm install second "$(chart helm-nvcf-api)" -n nvcf \
     --set-string "api.env.${registry}_DOCKER_HOSTNAME=mirror.corp.example"
 helm -n nvcf uninstall second >/dev/null 2>&1 || true
