@@ -205,6 +205,39 @@ kill -TERM "$watch_pid"
 end_of "$watch_pid" 50 || true
 cut -c1-200 "$out" >"$out.short" && mv "$out.short" "$out"
 
+# --- the policy and the ConfigMaps behind decisions ---------------------------------------------
+kubectl create namespace one >/dev/null
+kubectl create namespace two >/dev/null
+kubectl -n one create configmap api-env --from-literal=a=1 >/dev/null
+kubectl -n one create configmap other --from-literal=a=1 >/dev/null
+kubectl -n two create configmap api-remote-config --from-literal=x.yaml='a: 1' >/dev/null
+watching sources "$probe" "$admin" sources one policy one two one
+sources_pid=$watch_pid
+out=$LOGS/sources.log
+ok 'no policy is told as none' until_ok 50 saw '^POLICY null'
+ok 'what is needed is told, whole' until_ok 50 saw '^MAPS complete=1( one/api-env=1| two/api-remote-config=1){2}$'
+is 'incomplete is told as incomplete or not at all' 0 "$(seen '^MAPS complete=1( [^ ]+){0,1}$')"
+kubectl -n one create configmap policy --from-literal=policy.yaml='mode: Check' >/dev/null
+ok 'a policy that comes is told' until_ok 20 saw '^POLICY .*mode: Check'
+kubectl -n one patch configmap api-env -p '{"data":{"b":"2"}}' >/dev/null
+ok 'a ConfigMap that changes is told' until_ok 20 saw '^MAPS complete=1.* one/api-env=2'
+kubectl -n two delete configmap api-remote-config >/dev/null
+ok 'one that goes is told' until_ok 20 saw '^MAPS complete=1 one/api-env=2$'
+kubectl -n one delete configmap policy >/dev/null
+ok 'a policy that goes is told' until_ok 20 saw '^POLICY null' 2
+is 'what is not needed is not kept' 0 "$(seen '/other')"
+kubectl -n two create configmap x-env --from-literal=a=1 >/dev/null
+until_ok 20 saw 'two/x-env=1'
+kill -TERM "$sources_pid"
+like 'the state says all is well' 'known=1 present=0 complete=1 connected=1' "$(until_ok 20 saw '^STATE' && grep '^STATE' "$out")"
+sleep 0.5
+kubectl -n two create configmap y-env --from-literal=a=1 >/dev/null
+kubectl -n one create configmap z-env --from-literal=a=1 >/dev/null
+ok 'a namespace that is wanted no more is let go' until_ok 20 saw '^MAPS complete=1( one/api-env=2| one/z-env=1){2}$'
+is 'and not watched' 0 "$(seen 'y-env')"
+kill -TERM "$sources_pid"
+end_of "$sources_pid" 50 || true
+
 # --- token rotation ---------------------------------------------------------------------------
 kubectl -n probe create secret generic first >/dev/null
 kubectl -n probe create secret generic second >/dev/null
@@ -251,4 +284,6 @@ ok 'a leader that cannot renew stops leading' until_ok 60 saw 'c follows'
 kill -CONT "$api_pid"
 ok 'and leads again when it can' until_ok 120 saw 'c leads' 2
 kill -TERM "$c_pid"
+end_of "$c_pid" 50 || true
+is 'no sanitizer had anything to say' '' "$(grep -lE '(Address|Leak|Thread)Sanitizer|runtime error:' "$LOGS"/*.log || true)"
 finish

@@ -7,6 +7,8 @@
  *   kube_probe WHERE watch NAMESPACE NAME [STREAM-SECONDS [PAGE]]    until SIGTERM
  *   kube_probe WHERE events NAMESPACE NAME COUNT     COUNT Events on a ConfigMap
  *   kube_probe WHERE lease NAMESPACE NAME IDENTITY   until SIGTERM
+ *   kube_probe WHERE sources NAMESPACE NAME NAMESPACE…    policy and ConfigMaps;
+ *       SIGTERM watches the last namespace only, the second SIGTERM ends
  *
  * WHERE is a kubeconfig, or HOST:PORT:FOLDER as in a pod. NAME "-" is the collection. */
 #include <inttypes.h>
@@ -18,6 +20,7 @@
 
 #include "kube/events.h"
 #include "kube/lease.h"
+#include "kube/sources.h"
 #include "kube/watch.h"
 #include "kube/watch_line.h"
 #include "util/clock.h"
@@ -228,6 +231,56 @@ static int lease(struct kube_loop *loop, char **args)
     return 0;
 }
 
+static bool on_policy(void *context, const json_t *config_map)
+{
+    (void)context;
+    printf("POLICY ");
+    print_data(config_map);
+    return true;
+}
+
+static bool on_config_maps(void *context, json_t *const *objects, size_t count,
+                           bool complete)
+{
+    (void)context;
+    printf("MAPS complete=%d", complete);
+    for (size_t i = 0; i < count; i++)
+        printf(" %s/%s=%zu", kube_meta(objects[i], "namespace"),
+               kube_meta(objects[i], "name"),
+               json_object_size(json_object_get(objects[i], "data")));
+    printf("\n");
+    return true;
+}
+
+static int sources(struct kube_loop *loop, char **args)
+{
+    struct err err = {0};
+    struct kube_sources_options options = {.policy_namespace = args[0],
+                                           .policy_name = args[1],
+                                           .on_policy = on_policy,
+                                           .on_config_maps = on_config_maps};
+    struct kube_sources *made = kube_sources_new(loop, &options, &err);
+    if (made == NULL || !kube_loop_start(loop, &err))
+        return complain(&err);
+    struct str names[8];
+    size_t count = 0;
+    for (char **name = args + 2; *name != NULL && count < NRW_COUNT(names); name++)
+        names[count++] = str_of(*name);
+    if (!kube_sources_set_namespaces(made, names, count, &err))
+        return complain(&err);
+    wait_for_signal();
+    struct kube_sources_state state;
+    kube_sources_state(made, &state);
+    printf("STATE known=%d present=%d complete=%d connected=%d\n", state.policy_known,
+           state.policy_present, state.complete, state.connected);
+    if (count > 0 && !kube_sources_set_namespaces(made, names + count - 1, 1, &err))
+        return complain(&err);
+    wait_for_signal();
+    kube_loop_stop(loop);
+    kube_sources_free(made);
+    return 0;
+}
+
 static void on_request(void *context, const char *verb, const char *resource,
                        unsigned code)
 {
@@ -250,6 +303,7 @@ int main(int argc, char **argv)
         {"watch", 2, NULL, watch},
         {"events", 3, NULL, send_events},
         {"lease", 3, NULL, lease},
+        {"sources", 3, NULL, sources},
     };
     sigset_t set;
     sigemptyset(&set);

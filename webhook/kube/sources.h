@@ -1,0 +1,63 @@
+/* The watch cache that decisions rest on: the policy's ConfigMap (one name), and in the
+ * target namespaces the ConfigMaps that reach the API's environment or its remote
+ * configuration. Told by callback from the watcher thread; what is told is never changed
+ * afterwards, so it may be kept and read by any thread.
+ *
+ * RBAC cannot say "names that end in -env": list and watch are needed on all ConfigMaps
+ * of a target namespace, by a Role there. Only the data of those that are needed stays in
+ * memory. */
+#ifndef NRW_KUBE_SOURCES_H
+#define NRW_KUBE_SOURCES_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "kube/loop.h"
+#include "util/str.h"
+
+struct kube_sources;
+
+struct kube_sources_options {
+    const char *policy_namespace, *policy_name; /* NULL: no policy is watched */
+    void *context;
+    /* The policy's ConfigMap as it is now; NULL: there is none (told once when that is
+     * known, and when it goes away). False: no memory, to be told again. May be NULL. */
+    bool (*on_policy)(void *context, const json_t *config_map);
+    /* All that is needed, of all namespaces: objects with metadata (namespace, name, uid,
+     * resourceVersion) and data. To keep one, take a reference. `complete`: every wanted
+     * namespace has been listed. Several changes may come as one. False: no memory, to be
+     * told again. May be NULL. */
+    bool (*on_config_maps)(void *context, json_t *const *objects, size_t count,
+                           bool complete);
+    /* Which ConfigMaps are needed; NULL: kube_sources_needed. */
+    bool (*needed)(void *context, const char *name_space, const char *name);
+};
+
+/* Before the loop starts. Texts are copied. */
+struct kube_sources *kube_sources_new(struct kube_loop *loop,
+                                      const struct kube_sources_options *options,
+                                      struct err *err);
+/* After the loop was stopped. */
+void kube_sources_free(struct kube_sources *sources);
+
+/* The namespaces to watch from now on, as the policy's targets name them (repetitions are
+ * allowed). Any thread, also from on_policy. ERR_NOMEM: nothing has changed. */
+bool kube_sources_set_namespaces(struct kube_sources *sources, const struct str *names,
+                                 size_t count, struct err *err);
+
+/* For readiness and `status`; any thread. */
+struct kube_sources_state {
+    bool policy_known;   /* whether there is a policy is known */
+    bool policy_present; /* and there is one */
+    bool complete;       /* every wanted namespace has been listed at least once */
+    bool connected;      /* all watches are up now */
+    char reason[256];    /* of a watch that is not; one line; may be "" */
+};
+void kube_sources_state(struct kube_sources *sources,
+                        struct kube_sources_state *ret_state);
+
+/* The names NVIDIA's charts give them: …-env and …-remote-config. Pure. */
+bool kube_sources_needed(const char *name);
+
+#endif
