@@ -90,7 +90,7 @@ if [ "$rc" -ne 0 ] && grep -qiE 'cgroup|runc|OCI|mount|permission' "$LOGS/versio
     finish
 fi
 is "version runs" 0 "$rc"
-like "version says OpenSSL" 'OpenSSL' "$(cat "$BODY")"
+like "version names the libraries" 'openssl +3\.' "$(cat "$BODY")"
 like "version says its own" '[0-9]+\.[0-9]+\.[0-9]+' "$(cat "$BODY")"
 
 remove
