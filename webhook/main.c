@@ -16,6 +16,9 @@
 /* glibc gives each thread its own arena, up to eight for each core, and keeps what a
  * burst has left in all of them. As many as there are workers by default will do. */
 #define ARENAS_MAXIMUM 4
+/* Blocks of this size come from the kernel and go back to it at once: bodies of megabytes
+ * are rare, and glibc would raise the bound to 32 MiB after the first and keep them. */
+#define MAPPED_SIZE (1 << 20)
 
 static const struct verb {
     const char *name;
@@ -84,6 +87,7 @@ static int help(int argc, char **argv)
 int main(int argc, char **argv)
 {
     mallopt(M_ARENA_MAX, ARENAS_MAXIMUM);
+    mallopt(M_MMAP_THRESHOLD, MAPPED_SIZE);
     json_set_alloc_funcs(mem_alloc, mem_free);
     json_object_seed(0); /* random; jansson would do it in whichever thread is first */
     if (argc > 0)

@@ -2,13 +2,14 @@
  * answer: status 200 and the uid that was asked with. For the integration scripts.
  *
  *   load --port N --ca FILE --path /mutate --body FILE [--connections 16]
- *        [--requests 1000 | --seconds 5] [--fresh]
+ *        [--requests 1000 | --seconds 5] [--fresh] [--idle 0]
  *
  * Prints one line, "requests=1000 failed=0 closed=0 handshakes=16 certificates=1
  * seconds=0.41 rate=2400 p50_us=… p99_us=… max_us=…", and what the first failure was.
  * `closed` counts answers that said Connection: close (a new connection follows),
  * `certificates` the different ones that the server showed. Exit code 1 when a request
- * failed. One thread for each connection; nothing is shared but the totals. */
+ * failed. --idle opens that many connections before, which ask nothing. One thread for
+ * each connection; nothing is shared but the totals. */
 #include <errno.h>
 #include <getopt.h>
 #include <netinet/in.h>
@@ -31,10 +32,11 @@
 #include "util/num.h"
 
 #define CONNECTIONS_MAXIMUM  256u
+#define IDLE_MAXIMUM         1024u
 #define CERTIFICATES_MAXIMUM 64u
 #define ANSWER_MAXIMUM       (4u << 20)
 
-static unsigned port, connections = 16, requests, seconds;
+static unsigned port, connections = 16, requests, seconds, idle;
 static bool fresh;
 static const char *ca_file, *path = "/mutate";
 static struct buf message; /* the request as it goes over the wire */
@@ -284,6 +286,7 @@ int main(int argc, char **argv)
         {"requests", required_argument, NULL, 'n'},
         {"seconds", required_argument, NULL, 's'},
         {"fresh", no_argument, NULL, 'f'},
+        {"idle", required_argument, NULL, 'i'},
         {"connections", required_argument, NULL, 'c'},
         {NULL, 0, NULL, 0},
     };
@@ -311,6 +314,9 @@ int main(int argc, char **argv)
         case 'c':
             connections = number(optarg);
             break;
+        case 'i':
+            idle = number(optarg);
+            break;
         case 'f':
             fresh = true;
             break;
@@ -319,7 +325,8 @@ int main(int argc, char **argv)
         }
     }
     if (port == 0 || ca_file == NULL || body_file == NULL || connections == 0 ||
-        connections > CONNECTIONS_MAXIMUM || (requests == 0) == (seconds == 0))
+        connections > CONNECTIONS_MAXIMUM || idle > IDLE_MAXIMUM ||
+        (requests == 0) == (seconds == 0))
         usage();
     signal(SIGPIPE, SIG_IGN);
     prepare(body_file);
@@ -327,6 +334,11 @@ int main(int argc, char **argv)
     latencies = calloc(latency_room, sizeof(*latencies));
     if (latencies == NULL)
         usage();
+    static struct session sleepers[IDLE_MAXIMUM];
+    for (unsigned i = 0; i < idle; i++) {
+        if (!session_open(&sleepers[i]))
+            atomic_fetch_add(&failed, 1);
+    }
     int64_t began = clock_mono_nanos();
     deadline = clock_mono_millis() + (int64_t)seconds * 1000;
     pthread_t threads[CONNECTIONS_MAXIMUM];
@@ -337,6 +349,8 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     report(clock_mono_nanos() - began);
+    for (unsigned i = 0; i < idle; i++)
+        session_close(&sleepers[i]);
     SSL_CTX_free(ctx);
     buf_done(&message);
     free(latencies);

@@ -82,8 +82,8 @@ static void answer_error(struct handlers *handlers, const struct admit_input *in
     handlers_error(handlers, response, theirs ? 400 : 500, why->message);
 }
 
-void admission_answer(struct handlers *handlers, enum admit_endpoint endpoint,
-                      struct str body, struct net_response *response)
+static void answer(struct handlers *handlers, enum admit_endpoint endpoint,
+                   struct str body, struct net_response *response)
 {
     int64_t began = clock_mono_nanos();
     NRW_AUTO_SNAPSHOT struct snapshot snapshot;
@@ -119,4 +119,12 @@ void admission_answer(struct handlers *handlers, enum admit_endpoint endpoint,
     }
     count(handlers->metrics, &input, &outcome, outcome.decision, took);
     log_admission(&arena, &input, &outcome, took);
+}
+
+void admission_answer(struct handlers *handlers, enum admit_endpoint endpoint,
+                      struct str body, struct net_response *response)
+{
+    metrics_in_flight(handlers->metrics, 1);
+    answer(handlers, endpoint, body, response);
+    metrics_in_flight(handlers->metrics, -1);
 }

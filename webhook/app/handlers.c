@@ -82,7 +82,6 @@ static void handle(void *context, const struct net_request *request,
                    struct net_response *response)
 {
     struct handlers *handlers = context;
-    metrics_in_flight(handlers->metrics, 1);
     switch (endpoint_of(request->path)) {
     case ENDPOINT_MUTATE:
         admission_answer(handlers, ADMIT_MUTATE, request->body, response);
@@ -114,7 +113,6 @@ static void handle(void *context, const struct net_request *request,
     }
     atomic_fetch_add_explicit(&handlers->bytes, request->body.n + response->body.size,
                               memory_order_relaxed);
-    metrics_in_flight(handlers->metrics, -1);
 }
 
 static void on_handshake(void *context, bool tls_ok)
