@@ -6,10 +6,15 @@
  * so nothing needs to be remembered over a restart. */
 #include "certs/plan.h"
 
-/* Renewal at two thirds of a life, as cert-manager and the kubelet's rotation do it. */
-static int64_t renewal_time(int64_t not_before, int64_t not_after)
+/* At two thirds of a life, counted from the issue and not from the backdated beginning: a
+ * life of minutes, as in tests, must not be over before it begins. */
+static int64_t renewal_time(const struct plan_times *times, int64_t not_before,
+                            int64_t not_after)
 {
-    return not_before + (not_after - not_before) / 3 * 2;
+    int64_t issued = not_before + times->backdate;
+    if (issued >= not_after)
+        issued = not_before;
+    return issued + (not_after - issued) / 3 * 2;
 }
 
 static bool ca_valid(const struct plan_ca *ca, int64_t now)
@@ -127,9 +132,9 @@ struct plan plan_next(const struct plan_state *state, const struct plan_times *t
                     "the leaf is missing, expired, not valid yet or not for these names");
 
     bool moving = state->leaf_issuer != signer;
-    int64_t leaf_due = renewal_time(state->leaf_not_before, state->leaf_not_after);
+    int64_t leaf_due = renewal_time(times, state->leaf_not_before, state->leaf_not_after);
     int64_t ca_due =
-        renewal_time(state->cas[signer].not_before, state->cas[signer].not_after);
+        renewal_time(times, state->cas[signer].not_before, state->cas[signer].not_after);
     if (!moving && leaf_due <= now && renewal_helps(state, times, signer))
         return plan(PLAN_ISSUE_LEAF, signer, all, now,
                     "two thirds of the leaf's life are over");

@@ -18,7 +18,8 @@ struct kube_client {
     kube_observer *observer;
     void *observer_context;
     atomic_bool stopped;
-    pthread_mutex_t lock; /* of the pool */
+    _Atomic int64_t clock_ahead; /* seconds */
+    pthread_mutex_t lock;        /* of the pool */
     CURL *pool[POOL_SIZE];
     size_t pooled;
 };
@@ -80,6 +81,17 @@ struct kube_config *client_config(struct kube_client *client)
 bool client_stopped(const struct kube_client *client)
 {
     return atomic_load_explicit(&client->stopped, memory_order_relaxed);
+}
+
+int64_t kube_client_clock_ahead(const struct kube_client *client)
+{
+    return atomic_load_explicit(&client->clock_ahead, memory_order_relaxed);
+}
+
+void client_saw_date(struct kube_client *client, int64_t seconds)
+{
+    atomic_store_explicit(&client->clock_ahead, seconds - clock_wall_seconds(),
+                          memory_order_relaxed);
 }
 
 void client_observe(struct kube_client *client, const struct kube_request *request,

@@ -3,6 +3,7 @@
 #include "kube/transfer.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "kube/status.h"
 
@@ -27,12 +28,28 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
     return good ? n : 0;
 }
 
+/* "Date: Tue, 24 Nov 2026 07:30:00 GMT", which Go's HTTP server adds to every answer. */
+static void note_date(struct transfer *transfer, struct str line)
+{
+    static const struct str name = {"date:", 5};
+    char text[64];
+    if (line.n <= name.n || line.n >= sizeof(text) ||
+        !str_eq_nocase(str_first(line, name.n), name))
+        return;
+    memcpy(text, line.p + name.n, line.n - name.n);
+    text[line.n - name.n] = '\0';
+    time_t seconds = curl_getdate(text, NULL);
+    if (seconds > 0)
+        client_saw_date(transfer->client, (int64_t)seconds);
+}
+
 /* The empty line that ends the headers: a watch is on from here, though it may be silent
  * for a minute. */
 static size_t on_header(char *data, size_t size, size_t count, void *context)
 {
     struct transfer *transfer = context;
     size_t n = size * count;
+    note_date(transfer, str_from(data, n));
     if (n <= 2 && transfer->on_headers != NULL &&
         (n == 0 || data[0] == '\r' || data[0] == '\n')) {
         long code = 0;

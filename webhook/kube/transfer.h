@@ -45,6 +45,7 @@ void transfer_done(struct transfer *transfer);
 struct kube_config *client_config(struct kube_client *client);
 void client_observe(struct kube_client *client, const struct kube_request *request,
                     unsigned code);
+void client_saw_date(struct kube_client *client, int64_t seconds);
 bool client_stopped(const struct kube_client *client);
 
 #endif
