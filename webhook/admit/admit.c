@@ -103,8 +103,9 @@ static bool write_answer(struct arena *arena, const struct admit_input *input,
     return true;
 }
 
-bool admit_review(struct arena *arena, const struct admit_input *input,
-                  struct buf *answer, struct admit_outcome *ret_outcome, struct err *err)
+static bool answer_review(struct arena *arena, const struct admit_input *input,
+                          struct buf *answer, struct admit_outcome *ret_outcome,
+                          struct err *err)
 {
     NRW_AUTO_REVIEW struct review review = {.root = NULL};
     if (!review_read(input->body, &review, err))
@@ -136,4 +137,14 @@ bool admit_review(struct arena *arena, const struct admit_input *input,
         return false;
     *ret_outcome = outcome;
     return true;
+}
+
+bool admit_review(struct arena *arena, const struct admit_input *input,
+                  struct buf *answer, struct admit_outcome *ret_outcome, struct err *err)
+{
+    /* A library that was refused memory may call it bad syntax, or leave something out.
+     * One refusal anywhere on the way is enough not to believe what came of it. */
+    unsigned long refusals = mem_refusals();
+    bool good = answer_review(arena, input, answer, ret_outcome, err);
+    return mem_refusals() == refusals ? good : err_nomem(err);
 }

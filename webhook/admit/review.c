@@ -68,8 +68,6 @@ bool review_read(struct str body, struct review *ret_review, struct err *err)
     json_error_t why;
     json_t *root = json_loadb(body.p, body.n, JSON_ALLOW_NUL, &why);
     if (root == NULL) {
-        if (json_error_code(&why) == json_error_out_of_memory)
-            return err_nomem(err);
         return err_set(err, ERR_SYNTAX, "the body is not JSON: line %d, column %d: %s",
                        why.line, why.column, why.text);
     }

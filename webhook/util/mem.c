@@ -12,6 +12,20 @@ static atomic_ulong fail_after;
 static atomic_ulong counted;
 static atomic_bool counting;
 
+static _Thread_local unsigned long refusals;
+
+unsigned long mem_refusals(void)
+{
+    return refusals;
+}
+
+static void *note(void *p)
+{
+    if (p == NULL)
+        refusals++;
+    return p;
+}
+
 static bool fails_now(void)
 {
     if (!atomic_load_explicit(&counting, memory_order_relaxed))
@@ -28,22 +42,22 @@ static bool fails_now(void)
 void *mem_alloc(size_t size)
 {
     if (fails_now())
-        return NULL;
-    return malloc(size > 0 ? size : 1);
+        return note(NULL);
+    return note(malloc(size > 0 ? size : 1));
 }
 
 void *mem_calloc(size_t count, size_t size)
 {
     if (fails_now())
-        return NULL;
-    return calloc(count > 0 ? count : 1, size > 0 ? size : 1);
+        return note(NULL);
+    return note(calloc(count > 0 ? count : 1, size > 0 ? size : 1));
 }
 
 void *mem_realloc(void *old, size_t size)
 {
     if (fails_now())
-        return NULL;
-    return realloc(old, size > 0 ? size : 1);
+        return note(NULL);
+    return note(realloc(old, size > 0 ? size : 1));
 }
 
 char *mem_strndup(const char *text, size_t n)
