@@ -89,7 +89,8 @@ static bool check_bytes(struct builder *b)
             ++directives > MAX_DIRECTIVES)
             return fail_byte(b, ERR_LIMIT, i, STR("more than 64 %TAG directives"),
                              STR(""));
-        line_begins = c == '\n' || c == '\r';
+        /* Bytes from 0x80 on: libyaml ends lines at U+0085, U+2028 and U+2029 too. */
+        line_begins = c == '\n' || c == '\r' || c >= 0x80;
         size_t length = c < 0x80 ? 1 : utf8_length(str_skip(b->text, i));
         if (length == 0)
             return fail_byte(b, ERR_SYNTAX, i,
