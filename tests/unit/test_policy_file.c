@@ -83,6 +83,8 @@ static void test_config_map(void **state)
            "mode \"x\" is not known (line 3, column 7 of the text in policy.yaml)");
     expect("{\"kind\": \"ConfigMap\", \"data\":\n {\"policy.yaml\": \"kind: x\"}}",
            "2:18", "of the text in policy.yaml");
+    expect("x: &x \"kind: y\"\nkind: ConfigMap\ndata: {policy.yaml: *x}\n", "1:4",
+           "has no apiVersion (line 1, column 1 of the text in policy.yaml)");
     expect(CM "data:\n  policy.yaml: {mode: x}\n", "6:16", "is not a text");
     expect(CM "data:\n  policy.yaml: 12\n", "6:16", "is not a text");
     expect(CM "data: {}\n", "1:1", "the ConfigMap has no data key policy.yaml");

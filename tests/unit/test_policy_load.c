@@ -201,6 +201,14 @@ static void test_words(void **state)
            "4:14 InvalidPolicy [] ~ enforcement is true or false\n"
            "5:11 InvalidPolicy [] ~ unlisted is a list\n"
            "6:16 InvalidPolicy [] ~ write one of");
+    expect(HEAD "mode: !!int x\n",
+           "3:7 InvalidPolicy [] ~ mode is a value whose tag does not fit");
+    expect(HEAD "mode: !!int x\nregistries: !!int x\n",
+           "3:7 InvalidPolicy [] ~ mode is a value whose tag does not fit\n"
+           "4:13 InvalidPolicy [] ~ registries is a value whose tag");
+    expect(HEAD "*x : 1\n", "3:1 InvalidPolicy [] ~ names no anchor");
+    expect(HEAD "mode: &k Check\n*k : 1\n",
+           "3:7 InvalidPolicy [] ~ anchor\n4:1 InvalidPolicy [] ~ alias *k");
     expect(HEAD "mode: \"a\\eb\"\n", "3:7 InvalidPolicy [] ~ mode \"a?b\" is not known");
 }
 
@@ -334,6 +342,30 @@ static void test_targets(void **state)
         HEAD TARGET
         "  - namespace: nvcf\n    container: c\n    selector: {a: b}\n    prefix: NVCT\n",
         "7:5 InvalidPolicy [] ~ the one on line 4, with another prefix");
+    char longest[64 + 1];
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    struct buf text;
+    buf_init(&text, 1u << 16);
+    buf_printf(&text,
+               HEAD "targets:\n  - namespace: %s\n    selector: {a: %s, %s: b}\n"
+                    "    container: c\n    prefix: X%s%s\n",
+               longest, longest, longest, longest, longest);
+    expect(text.data, "4:16 InvalidPolicy [] ~ no name that\n"
+                      "5:19 InvalidPolicy [] ~ no label value\n"
+                      "5:85 InvalidPolicy [] ~ no label that\n"
+                      "7:13 InvalidPolicy [] ~ xxx...\" is not capital letters");
+    buf_clear(&text);
+    buf_text(&text, HEAD "targets:\n  - namespace: a\n    container: c\n    selector:\n");
+    for (int i = 0; i < 33; i++)
+        buf_printf(&text, "      l%d: v\n", i);
+    expect(text.data, "7:7 InvalidPolicy [] ~ more than 32 labels");
+    buf_done(&text);
+    expect(HEAD "targets: &t\n  - &s {namespace: a, selector: &l {a: b}, container: c}\n"
+                "  - *s\n  - {namespace: d, selector: *l, container: c}\n",
+           "3:10 InvalidPolicy [] ~ anchor &t\n4:5 InvalidPolicy [] ~ anchor &s\n"
+           "4:33 InvalidPolicy [] ~ anchor &l\n5:5 InvalidPolicy [] ~ alias *s\n"
+           "6:30 InvalidPolicy [] ~ alias *l");
     expect(HEAD TARGET "  - namespace: nvcf\n    container: c\n    selector: {a: b}\n",
            "7:5 InvalidPolicy [] ~ the one on line 4 |");
     expect(HEAD TARGET "  - namespace: nvcf\n    container: c\n    selector: {a: c}\n",

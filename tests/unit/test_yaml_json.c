@@ -73,6 +73,10 @@ static void test_scalars(void **state)
     expect("[1e400, 0x1ffffffffffffffff]", "[\"1e400\",\"0x1ffffffffffffffff\"]");
     expect("{.inf: a, -.INF: b, .nan: c}",
            "{\"-.inf\":\"b\",\".inf\":\"a\",\".nan\":\"c\"}");
+    expect("- -9223372036854775808\n- 9223372036854775807\n",
+           "[-9223372036854775808,9223372036854775807]");
+    expect("- -18446744073709551616\n- 1_2_3_4\n- 2026-01-01T00:00:00Z\n",
+           "[-1.8446744073709552e19,1234,\"2026-01-01T00:00:00Z\"]");
     expect("[1.5, .5, 1., 1e3, -1.5E-2, +.5]",
            "[1.5,0.5,1.0,1000.0,-0.014999999999999999,0.5]");
     expect("[-, ., +, 1.2.3, 1e, 0x, 0xg, 1-2, 12:30, 2026-11-24, 1_, _1]",
@@ -130,6 +134,15 @@ static void test_anchors(void **state)
            "[{\"k\":1},{\"k\":2,\"m\":5},{\"k\":1,\"m\":5}]");
     expect("a: {'<<': 1}", "{\"a\":{\"<<\":1}}");
     expect("&k a: 1\nb: *k\n", "{\"a\":1,\"b\":\"a\"}");
+    expect("- &x k\n- {*x : 1}\n", "[\"k\",{\"k\":1}]");
+    struct buf text;
+    buf_init(&text, 1u << 16);
+    buf_text(&text, "- &x {k: 1}\n- <<: [*x");
+    for (int i = 0; i < 64; i++)
+        buf_text(&text, ", *x");
+    buf_text(&text, "]\n");
+    expect_error(text.data, ERR_LIMIT, "<< with more than 64 maps");
+    buf_done(&text);
     expect_error("a: *x\n", ERR_SYNTAX, "line 1, column 4: alias *x names no anchor");
     expect_error("a: &x [1, *x]\n", ERR_SYNTAX, "stands inside itself");
     expect_error("- &x 1\n- <<: *x\n", ERR_INVALID, "<< takes a map");

@@ -162,8 +162,8 @@ static void report_unknown(struct reader *reader, const struct yaml_node *node,
                            const char *what, struct str key, const char *const *fields,
                            size_t count)
 {
-    if (reader->full)
-        return;
+    if (reader->full || node->kind == NODE_ALIAS)
+        return; /* reader_check_tree has said so */
     if (node->kind != NODE_SCALAR) {
         reader_report(reader, FINDING_INVALID_POLICY, node, key, STR(""),
                       "%s has %s where a field's name belongs", what, reader_kind(node));
