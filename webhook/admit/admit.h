@@ -28,8 +28,10 @@ struct admit_outcome {
     struct str uid, kind, name_space, name, operation, user, object_uid;
     bool dry_run;
     bool allowed, changed;
-    const char *decision;     /* allow, deny, patch, skip, audit: from a fixed set */
-    bool rests_on_config_map; /* a denial that a newer ConfigMap could lift */
+    const char *decision; /* allow, deny, patch, skip, audit: from a fixed set */
+    /* The ConfigMaps that a Deployment was judged by: a newer one could lift a denial. */
+    const struct str *config_map_names;
+    size_t config_map_count;
     struct findings findings;
     struct str message;
 };

@@ -99,3 +99,31 @@ const struct config_map *config_maps_find(const struct config_maps *maps,
     }
     return NULL;
 }
+
+struct config_maps *config_maps_copy(const struct config_maps *maps)
+{
+    struct config_maps *copy = config_maps_new();
+    for (size_t i = 0; copy != NULL && maps != NULL && i < maps->count; i++) {
+        if (!config_maps_add(copy, maps->items[i].name_space, maps->owned[i])) {
+            config_maps_free(copy);
+            return NULL;
+        }
+    }
+    return copy;
+}
+
+bool config_maps_differ(const struct config_maps *maps, struct str name_space,
+                        const json_t *config_map)
+{
+    struct str name = object_meta(config_map, "name");
+    for (size_t i = 0; maps != NULL && i < maps->count; i++) {
+        if (!str_eq(maps->items[i].name, name) ||
+            !str_eq(maps->items[i].name_space, name_space))
+            continue;
+        const json_t *known = json_object_get(maps->owned[i], "data");
+        const json_t *fresh = json_object_get(config_map, "data");
+        return known == NULL || fresh == NULL ? known != fresh
+                                              : json_equal(known, fresh) == 0;
+    }
+    return true;
+}

@@ -18,6 +18,13 @@ void config_maps_cleanup(struct config_maps **maps);
  * False: out of memory. */
 bool config_maps_add(struct config_maps *maps, struct str name_space, json_t *config_map);
 
+/* A new set with the same ConfigMaps; `maps` may be NULL (then it is empty). NULL: out of
+ * memory. */
+struct config_maps *config_maps_copy(const struct config_maps *maps);
+/* Is this ConfigMap's data other than what is known of it (or is it not known)? */
+bool config_maps_differ(const struct config_maps *maps, struct str name_space,
+                        const json_t *config_map);
+
 /* All of them; those of one namespace are not apart. */
 const struct config_map *config_maps_items(const struct config_maps *maps,
                                            size_t *ret_count);

@@ -12,15 +12,39 @@ void judged_done(struct judged *judged)
     judged->patch = NULL;
 }
 
-static void note_source(struct judged *judged)
+static bool note_name(struct arena *arena, struct arena_list *names, struct str name)
 {
-    const struct findings *findings = &judged->decision.findings;
-    for (size_t i = 0; i < findings_count(findings) && !judged->decision.allowed; i++) {
-        const struct finding *finding = findings_at(findings, i);
-        judged->rests_on_config_map = judged->rests_on_config_map ||
-                                      str_starts(finding->source, STR("configmap/")) ||
-                                      str_starts(finding->source, STR("remoteConfig/"));
+    if (str_is_null(name) || name.n == 0)
+        return true;
+    for (size_t i = 0; i < names->count; i++) {
+        if (str_eq(((const struct str *)names->items)[i], name))
+            return true;
     }
+    struct str *slot = arena_list_add(arena, names, sizeof(*slot));
+    if (slot == NULL)
+        return false;
+    *slot = arena_str(arena, name);
+    return !arena->failed;
+}
+
+/* Only for a denial: what to look at once more before it is said. */
+static bool note_config_maps(struct arena *arena, const struct workload *workload,
+                             struct judged *judged)
+{
+    const struct container_spec *container = &workload->container;
+    struct arena_list names = {.items = NULL};
+    bool good = true;
+    if (judged->decision.allowed)
+        return true;
+    for (size_t i = 0; i < container->env_from_count && good; i++)
+        good = note_name(arena, &names, container->env_from[i].cm_name);
+    for (size_t i = 0; i < container->env_count && good; i++)
+        good = note_name(arena, &names, container->env[i].cm_name);
+    if (workload->has_remote && good)
+        good = note_name(arena, &names, workload->remote.name);
+    judged->config_map_names = names.items;
+    judged->config_map_count = names.count;
+    return good;
 }
 
 static bool make_patch(struct review *review, struct judged *judged, struct err *err)
@@ -61,9 +85,9 @@ static bool judge_deployment(struct arena *arena, const struct admit_input *inpu
         !decide_deployment(arena, input->policy, target, &workload, phase,
                            &judged->decision))
         return err_nomem(err);
-    note_source(judged);
     /* The patch frees what it replaces, and findings quote it. */
-    return findings_own(arena, &judged->decision.findings)
+    return note_config_maps(arena, &workload, judged) &&
+                   findings_own(arena, &judged->decision.findings)
                ? make_patch(review, judged, err)
                : err_nomem(err);
 }

@@ -13,8 +13,9 @@ struct judged {
                      */
     struct str target; /* the prefix: "NVCF"; the null text where none matches */
     struct decision decision;
-    json_t *patch;             /* owned; NULL when nothing changes */
-    bool rests_on_config_map;  /* denied, and a finding's source is a ConfigMap we know */
+    json_t *patch;                      /* owned; NULL when nothing changes */
+    const struct str *config_map_names; /* that a denied Deployment refers to */
+    size_t config_map_count;
     const char *patch_problem; /* not NULL: the patch did not apply and was dropped */
 };
 

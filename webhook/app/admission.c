@@ -4,6 +4,8 @@
  * webhook's configuration is to decide what that means, not we. */
 #include "app/admission.h"
 
+#include "admit/config_maps.h"
+#include "app/cluster.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/utf8.h"
@@ -82,6 +84,28 @@ static void answer_error(struct handlers *handlers, const struct admit_input *in
     handlers_error(handlers, response, theirs ? 400 : 500, why->message);
 }
 
+/* Helm writes a ConfigMap milliseconds before the Deployment that refers to it, and the
+ * watch may be later than that: what a denial rested on is looked at once more, live, and
+ * decided again when it was old. */
+static bool confirm(struct handlers *handlers, const struct admit_input *input,
+                    struct arena *arena, struct buf *answer,
+                    struct admit_outcome *outcome, struct err *err)
+{
+    if (outcome->allowed || outcome->config_map_count == 0 || handlers->cluster == NULL)
+        return true;
+    struct config_maps *fresh =
+        cluster_confirm(handlers->cluster, input->config_maps, outcome->name_space,
+                        outcome->config_map_names, outcome->config_map_count);
+    if (fresh == NULL)
+        return true;
+    struct admit_input again = *input;
+    again.config_maps = fresh;
+    buf_clear(answer);
+    bool good = admit_review(arena, &again, answer, outcome, err);
+    config_maps_free(fresh);
+    return good;
+}
+
 static void answer(struct handlers *handlers, enum admit_endpoint endpoint,
                    struct str body, struct net_response *response)
 {
@@ -107,7 +131,8 @@ static void answer(struct handlers *handlers, enum admit_endpoint endpoint,
     arena_init(&arena, ARENA_MAXIMUM);
     struct admit_outcome outcome = {.dry_run = false};
     struct err err = {0};
-    bool answered = admit_review(&arena, &input, &response->body, &outcome, &err);
+    bool answered = admit_review(&arena, &input, &response->body, &outcome, &err) &&
+                    confirm(handlers, &input, &arena, &response->body, &outcome, &err);
     if (answered && response->body.failed) {
         err_nomem(&err);
         answered = false;
@@ -119,6 +144,8 @@ static void answer(struct handlers *handlers, enum admit_endpoint endpoint,
     }
     count(handlers->metrics, &input, &outcome, outcome.decision, took);
     log_admission(&arena, &input, &outcome, took);
+    if (handlers->cluster != NULL)
+        cluster_tell(handlers->cluster, &outcome);
 }
 
 void admission_answer(struct handlers *handlers, enum admit_endpoint endpoint,

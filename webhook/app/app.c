@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "app/cluster.h"
 #include "app/demo.h"
 #include "app/files.h"
 #include "app/handlers.h"
@@ -24,8 +25,10 @@
 #include "net/server.h"
 #include "observe/metrics.h"
 #include "util/clock.h"
+#include "util/file.h"
 #include "util/log.h"
 
+#define CLIENT_CA_MAXIMUM        (1u << 20)
 #define TICK_SECONDS             10
 #define STOP_WAIT_MS             10000u
 #define BURST_BYTES              (8u << 20) /* since the last trim: worth one */
@@ -41,6 +44,7 @@ struct app {
     struct publish publish;
     struct handlers handlers;
     struct files *files;
+    struct cluster *cluster;
     struct net_server *server;
     uint64_t bytes_seen, bytes_trimmed; /* housekeeping */
     int64_t expiry_warned;
@@ -62,6 +66,13 @@ static void set_policy_place(struct handlers *handlers, const char *place)
     handlers->policy_name = str_skip(whole, slash + 1);
 }
 
+static void on_policy(void *context, const struct policy *policy)
+{
+    struct app *app = context;
+    if (app->cluster != NULL)
+        cluster_policy_changed(app->cluster, policy);
+}
+
 static bool build(struct app *app, struct err *err)
 {
     const struct app_options *options = app->options;
@@ -76,13 +87,35 @@ static bool build(struct app *app, struct err *err)
                                     .health = &app->health,
                                     .metrics = app->metrics,
                                     .client_names = options->client_names,
-                                    .client_name_count = options->client_name_count};
+                                    .client_name_count = options->client_name_count,
+                                    .handover = PTHREAD_MUTEX_INITIALIZER,
+                                    .on_policy = on_policy,
+                                    .context = app};
+    buf_init(&app->publish.client_ca_pem, CLIENT_CA_MAXIMUM);
+    if (options->cluster.tls_secret != NULL && options->client_ca != NULL &&
+        !file_read(options->client_ca, &app->publish.client_ca_pem, err))
+        return false;
     app->handlers.snapshots = app->snapshots;
     app->handlers.health = &app->health;
     app->handlers.metrics = app->metrics;
     atomic_init(&app->handlers.bytes, 0);
     set_policy_place(&app->handlers, options->cluster.policy_configmap);
     return true;
+}
+
+/* Before anything is loaded, so that a policy from a file says what is to be watched. */
+static bool join_cluster(struct app *app, struct err *err)
+{
+    if (!cluster_wanted(&app->options->cluster))
+        return true;
+    const struct cluster_setup setup = {.options = &app->options->cluster,
+                                        .publish = &app->publish,
+                                        .health = &app->health,
+                                        .metrics = app->metrics};
+    app->cluster = cluster_new(&setup, err);
+    app->handlers.cluster = app->cluster;
+    atomic_store(&app->health.cluster, app->cluster);
+    return app->cluster != NULL;
 }
 
 static bool load(struct app *app, struct err *err)
@@ -116,7 +149,8 @@ static bool start(struct app *app, struct err *err)
     if (app->server == NULL)
         return false;
     atomic_store(&app->health.server, app->server);
-    if (!files_start(app->files, err))
+    if (!files_start(app->files, err) ||
+        (app->cluster != NULL && !cluster_start(app->cluster, err)))
         return false;
     log_event(LOG_LEVEL_INFO, "serving", LOG_C("version", version_number),
               LOG_C("commit", version_commit), LOG_C("listen", options->listen),
@@ -208,9 +242,14 @@ static void drain(struct app *app, int signal_number)
 
 static void stop(struct app *app)
 {
-    files_free(app->files); /* it may hand the server a certificate: first */
+    /* These may hand the server a certificate: first. */
+    files_free(app->files);
+    atomic_store(&app->health.cluster, NULL);
+    publish_close(&app->publish);
     if (app->server != NULL)
         net_server_stop(app->server, STOP_WAIT_MS);
+    cluster_free(app->cluster);
+    buf_done(&app->publish.client_ca_pem);
     if (app->publish.waiting != NULL)
         net_tls_free(app->publish.waiting);
     metrics_free(app->metrics);
@@ -228,7 +267,8 @@ bool app_run(const struct app_options *options, struct err *err)
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, &before);
     signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of write(2) */
-    bool good = build(&app, err) && load(&app, err) && start(&app, err);
+    bool good = build(&app, err) && join_cluster(&app, err) && load(&app, err) &&
+                start(&app, err);
     if (good) {
         drain(&app, wait_for_end(&app, &signals));
         log_event(LOG_LEVEL_INFO, "stopping");

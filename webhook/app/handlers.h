@@ -11,10 +11,13 @@
 #include "net/server.h"
 #include "observe/metrics.h"
 
+struct cluster;
+
 struct handlers {
     struct snapshots *snapshots;
     struct health *health;
     struct metrics *metrics;
+    struct cluster *cluster; /* NULL without one; set before the server runs */
     struct str policy_namespace, policy_name; /* the policy ConfigMap's, to be judged */
     _Atomic uint64_t bytes;                   /* of bodies and answers since the start */
 };

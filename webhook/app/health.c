@@ -1,6 +1,7 @@
 /* Readiness; see health.h. */
 #include "app/health.h"
 
+#include "app/cluster.h"
 #include "certs/time.h"
 #include "net/server.h"
 
@@ -10,6 +11,8 @@ void health_init(struct health *health, struct snapshots *snapshots)
     atomic_init(&health->server, NULL);
     atomic_init(&health->draining, false);
     atomic_init(&health->awaits_config_maps, false);
+    atomic_init(&health->policy_stale, false);
+    atomic_init(&health->cluster, NULL);
 }
 
 static bool certificate_good(struct snapshots *snapshots, int64_t now, struct buf *out)
@@ -53,6 +56,13 @@ bool health_ready(struct health *health, int64_t wall_seconds, struct buf *out)
     }
     if (!certificate_good(health->snapshots, wall_seconds, out))
         ready = false;
+    struct cluster *cluster = atomic_load(&health->cluster);
+    if (cluster != NULL && !cluster_ready(cluster, out))
+        ready = false;
+    if (ready && atomic_load(&health->policy_stale))
+        buf_text(out,
+                 "note: what the policy's ConfigMap holds now was not taken; the last "
+                 "good policy is in force\n");
     const struct net_server *server = atomic_load(&health->server);
     if (server == NULL || !net_server_alive(server)) {
         buf_text(out, "workers: not all of them are running\n");

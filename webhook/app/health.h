@@ -10,6 +10,7 @@
 #include "app/snapshots.h"
 #include "util/buf.h"
 
+struct cluster;
 struct net_server;
 
 struct health {
@@ -19,6 +20,10 @@ struct health {
     /* The decision needs ConfigMaps that are not listed yet: set by whoever watches them.
      */
     atomic_bool awaits_config_maps;
+    /* What was last seen of the policy was not taken, or it is gone: the last good one is
+     * in force. Said, but no reason to be sent no requests. */
+    atomic_bool policy_stale;
+    _Atomic(struct cluster *) cluster; /* NULL without one */
 };
 
 void health_init(struct health *health, struct snapshots *snapshots);

@@ -80,6 +80,11 @@ bool publish_policy(struct publish *publish, struct str text, const char *origin
     log_event(LOG_LEVEL_INFO, "policy in force", LOG_C("origin", origin),
               LOG_C("policy", hash), LOG_I("registries", registries),
               LOG_I("targets", targets));
+    if (publish->on_policy != NULL) {
+        NRW_AUTO_SNAPSHOT struct snapshot snapshot;
+        snapshots_take(publish->snapshots, &snapshot);
+        publish->on_policy(publish->context, snapshot.policy);
+    }
     return true;
 }
 
@@ -113,15 +118,24 @@ static void log_certificate(const char *origin, const struct cert_info *leaf)
 /* Hands over to the server, or keeps it for the start of the server. */
 static void put_in_use(struct publish *publish, struct net_tls *tls)
 {
+    pthread_mutex_lock(&publish->handover);
     struct net_server *server = atomic_load(&publish->health->server);
     if (server != NULL) {
         net_server_set_tls(server, tls);
         net_tls_free(tls);
-        return;
+    } else {
+        if (publish->waiting != NULL)
+            net_tls_free(publish->waiting);
+        publish->waiting = tls;
     }
-    if (publish->waiting != NULL)
-        net_tls_free(publish->waiting);
-    publish->waiting = tls;
+    pthread_mutex_unlock(&publish->handover);
+}
+
+void publish_close(struct publish *publish)
+{
+    pthread_mutex_lock(&publish->handover);
+    atomic_store(&publish->health->server, NULL);
+    pthread_mutex_unlock(&publish->handover);
 }
 
 static bool use_certificate(struct publish *publish, const struct publish_pair *pair,

@@ -5,6 +5,7 @@
 #ifndef NRW_APP_PUBLISH_H
 #define NRW_APP_PUBLISH_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include "app/health.h"
 #include "app/snapshots.h"
 #include "observe/metrics.h"
+#include "util/buf.h"
 #include "util/err.h"
 #include "util/str.h"
 
@@ -23,8 +25,14 @@ struct publish {
     struct metrics *metrics;
     const char *const *client_names; /* demanded of client certificates; any of */
     size_t client_name_count;
+    struct buf
+        client_ca_pem; /* for certificates from the cluster; empty: none demanded */
+    /* A policy has come into force; may be NULL. In the thread that brought it. */
+    void (*on_policy)(void *context, const struct policy *policy);
+    void *context;
     bool policy_seen, certificate_seen; /* the first is no reload, no rotation */
-    struct net_tls *waiting; /* made before the server ran; app.c starts it with this */
+    pthread_mutex_t handover; /* of a certificate to the server, against its end */
+    struct net_tls *waiting;  /* made before the server ran; app.c starts it with this */
 };
 
 /* Whether a refusal is counted and logged, or only returned: files are read while someone
@@ -51,6 +59,9 @@ bool publish_certificate(struct publish *publish, const struct publish_pair *pai
 bool publish_config_maps_take(struct publish *publish, struct config_maps *maps,
                               void (*free_maps)(struct config_maps *maps),
                               struct err *err);
+
+/* Before the server is stopped: nothing is handed to it any more. */
+void publish_close(struct publish *publish);
 
 /* A new content could not even be read; counted and logged like one that is not good. */
 void publish_policy_refused(struct publish *publish, const char *origin,

@@ -35,20 +35,8 @@ static void allow_descriptors(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static bool needs_cluster(const struct app_cluster *cluster)
-{
-    return cluster->policy_configmap != NULL || cluster->tls_secret != NULL ||
-           cluster->webhook_config != NULL || cluster->kubeconfig != NULL ||
-           cluster->reconcile;
-}
-
 static int serve(struct serve_flags *flags)
 {
-    if (needs_cluster(&flags->app.cluster))
-        return cli_trouble(&serve_command,
-                           "--policy-configmap, --tls-secret, --webhook-config, "
-                           "--kubeconfig and --reconcile need the cluster, which this "
-                           "build does not reach: use --policy-file and --tls-cert");
     log_setup(flags->log_level, flags->log_format);
     keep_secrets();
     allow_descriptors();

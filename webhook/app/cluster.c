@@ -1,0 +1,432 @@
+/* What comes from the cluster; see cluster.h. */
+#include "app/cluster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "admit/config_maps.h"
+#include "admit/object.h"
+#include "app/reconcile.h"
+#include "certs/rotate.h"
+#include "kube/events.h"
+#include "kube/sources.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+#define CONFIRM_MS  500u
+#define PLACE_BYTES 256u /* a namespace has 63, a name 253 bytes at most */
+#define NOTE_BYTES  1024u
+
+struct cluster {
+    struct cluster_setup setup;
+    struct kube_client *client;
+    struct kube_loop *loop;
+    struct kube_sources *sources;
+    struct kube_events *events;
+    struct rotate *rotate;
+    struct reconcile *reconcile;
+    char policy_namespace[PLACE_BYTES], policy_name[PLACE_BYTES];
+    char secret_namespace[PLACE_BYTES], secret_name[PLACE_BYTES];
+    char instance[128];
+    char policy_version[64]; /* of the last one looked at; watcher thread only */
+};
+
+bool cluster_wanted(const struct app_cluster *options)
+{
+    return options->policy_configmap != NULL || options->tls_secret != NULL ||
+           options->kubeconfig != NULL || options->reconcile;
+}
+
+/* --- policy ---------------------------------------------------------------------------
+ */
+
+static void tell_policy(struct cluster *cluster, const json_t *config_map, bool accepted,
+                        const char *note)
+{
+    const struct kube_event event = {
+        .api_version = STR("v1"),
+        .kind = STR("ConfigMap"),
+        .name_space = str_of(cluster->policy_namespace),
+        .name = str_of(cluster->policy_name),
+        .uid = config_map != NULL ? object_meta(config_map, "uid") : STR(""),
+        .warning = !accepted,
+        .reason = accepted ? STR("Accepted") : STR("Rejected"),
+        .action = STR("LoadingPolicy"),
+        .note = str_of(note),
+    };
+    kube_events_add(cluster->events, &event);
+}
+
+static void policy_is_gone(struct cluster *cluster)
+{
+    struct err why = {.code = ERR_NONE};
+    char origin[2 * PLACE_BYTES + 16];
+    snprintf(origin, sizeof(origin), "ConfigMap %s/%s", cluster->policy_namespace,
+             cluster->policy_name);
+    err_set(&why, ERR_NOT_FOUND, "there is no such ConfigMap");
+    publish_policy_refused(cluster->setup.publish, origin, &why);
+    atomic_store(&cluster->setup.health->policy_stale, true);
+}
+
+static bool on_policy(void *context, const json_t *config_map)
+{
+    struct cluster *cluster = context;
+    if (config_map == NULL) {
+        policy_is_gone(cluster);
+        return true;
+    }
+    char origin[2 * PLACE_BYTES + 16];
+    char note[NOTE_BYTES];
+    struct err why = {.code = ERR_NONE};
+    snprintf(origin, sizeof(origin), "ConfigMap %s/%s", cluster->policy_namespace,
+             cluster->policy_name);
+    struct str text = object_text(json_object_get(config_map, "data"), POLICY_DATA_KEY);
+    bool good;
+    if (str_is_null(text)) {
+        good = err_set(&why, ERR_INVALID, "it has no data key " POLICY_DATA_KEY);
+        publish_policy_refused(cluster->setup.publish, origin, &why);
+    } else {
+        good = publish_policy(cluster->setup.publish, text, origin, PUBLISH_ALOUD, &why);
+    }
+    if (!good && why.code == ERR_NOMEM)
+        return false;
+    atomic_store(&cluster->setup.health->policy_stale, !good);
+    if (good)
+        snprintf(note, sizeof(note), "the policy is in force");
+    else
+        snprintf(note, sizeof(note),
+                 "the policy is not valid, the last good one stays in "
+                 "force: %s",
+                 why.message);
+    tell_policy(cluster, config_map, good, note);
+    return true;
+}
+
+void cluster_policy_changed(struct cluster *cluster, const struct policy *policy)
+{
+    struct str names[POLICY_MAX_TARGETS];
+    struct err err = {.code = ERR_NONE};
+    size_t count = policy->target_count < POLICY_MAX_TARGETS ? policy->target_count
+                                                             : POLICY_MAX_TARGETS;
+    for (size_t i = 0; i < count; i++)
+        names[i] = policy->targets[i].name_space;
+    if (!kube_sources_set_namespaces(cluster->sources, names, count, &err))
+        log_event(LOG_LEVEL_ERROR, "cannot watch the targets' namespaces",
+                  LOG_C("reason", err.message));
+    if (cluster->reconcile != NULL)
+        reconcile_policy_changed(cluster->reconcile);
+}
+
+/* --- ConfigMaps -----------------------------------------------------------------------
+ */
+
+static struct str name_space_of(const json_t *object)
+{
+    struct str text = object_meta(object, "namespace");
+    return str_is_null(text) ? STR("") : text;
+}
+
+static bool add_object(struct config_maps *maps, const json_t *object)
+{
+    /* jansson counts references in the value itself, so that keeping one is no change. */
+    union {
+        const json_t *in;
+        json_t *out;
+    } cast = {object};
+    return config_maps_add(maps, name_space_of(object), cast.out);
+}
+
+static bool on_config_maps(void *context, json_t *const *objects, size_t count,
+                           bool complete)
+{
+    struct cluster *cluster = context;
+    if (!complete)
+        return true; /* what is missing must not be taken for absent */
+    struct config_maps *maps = config_maps_new();
+    for (size_t i = 0; maps != NULL && i < count; i++) {
+        if (!add_object(maps, objects[i])) {
+            config_maps_free(maps);
+            maps = NULL;
+        }
+    }
+    return maps != NULL &&
+           publish_config_maps_take(cluster->setup.publish, maps, config_maps_free, NULL);
+}
+
+struct config_maps *cluster_confirm(struct cluster *cluster,
+                                    const struct config_maps *known,
+                                    struct str name_space, const struct str *names,
+                                    size_t count)
+{
+    char place[PLACE_BYTES];
+    char name[PLACE_BYTES];
+    int64_t deadline = clock_mono_millis() + CONFIRM_MS;
+    if (name_space.n >= sizeof(place))
+        return NULL;
+    snprintf(place, sizeof(place), "%.*s", STR_ARG(name_space));
+    struct config_maps *fresh = config_maps_copy(known);
+    bool newer = false;
+    for (size_t i = 0; fresh != NULL && i < count; i++) {
+        int64_t left = deadline - clock_mono_millis();
+        json_t *object = NULL;
+        if (left <= 0 || names[i].n >= sizeof(name))
+            break;
+        snprintf(name, sizeof(name), "%.*s", STR_ARG(names[i]));
+        if (!kube_get(cluster->client, &kube_configmaps, place, name, (unsigned)left,
+                      &object, NULL))
+            continue;
+        newer = newer || config_maps_differ(known, name_space, object);
+        bool added = config_maps_add(fresh, name_space, object);
+        json_decref(object);
+        if (!added) {
+            config_maps_free(fresh);
+            return NULL;
+        }
+    }
+    if (newer)
+        return fresh;
+    config_maps_free(fresh);
+    return NULL;
+}
+
+/* --- certificates ---------------------------------------------------------------------
+ */
+
+static bool on_certificate(void *context, struct str cert_pem, struct str key_pem,
+                           int64_t not_after, struct err *err)
+{
+    struct cluster *cluster = context;
+    (void)not_after;
+    char origin[2 * PLACE_BYTES + 16];
+    snprintf(origin, sizeof(origin), "Secret %s/%s", cluster->secret_namespace,
+             cluster->secret_name);
+    const struct publish_pair pair = {
+        .cert_pem = cert_pem,
+        .key_pem = key_pem,
+        .client_ca_pem = buf_view(&cluster->setup.publish->client_ca_pem),
+        .origin = origin,
+    };
+    return publish_certificate(cluster->setup.publish, &pair, PUBLISH_ALOUD, err);
+}
+
+void cluster_ca_bundle(struct cluster *cluster, struct buf *out)
+{
+    if (cluster->rotate != NULL)
+        rotate_ca_bundle(cluster->rotate, out);
+}
+
+static bool rotation_starts(struct cluster *cluster, struct err *err)
+{
+    const struct app_cluster *options = cluster->setup.options;
+    if (options->tls_secret == NULL)
+        return true;
+    const struct rotate_options rotation = {
+        .client = cluster->client,
+        .loop = cluster->loop,
+        .secret_namespace = cluster->secret_namespace,
+        .secret_name = cluster->secret_name,
+        .webhook_config = options->webhook_config,
+        .dns_names = options->dns_names,
+        .dns_count = options->dns_name_count,
+        .on_certificate = on_certificate,
+        .context = cluster,
+    };
+    cluster->rotate = rotate_start(&rotation, err);
+    return cluster->rotate != NULL;
+}
+
+/* --- Events ---------------------------------------------------------------------------
+ */
+
+static bool has_finding(const struct admit_outcome *outcome, enum finding_id id)
+{
+    for (size_t i = 0; i < findings_count(&outcome->findings); i++) {
+        if (findings_at(&outcome->findings, i)->id == id)
+            return true;
+    }
+    return false;
+}
+
+void cluster_tell(struct cluster *cluster, const struct admit_outcome *outcome)
+{
+    bool deployment = str_eq(outcome->kind, STR("Deployment"));
+    if (outcome->dry_run || !deployment || (outcome->allowed && !outcome->changed))
+        return;
+    bool removed = has_finding(outcome, FINDING_REMOVED_REGISTRY);
+    bool injected = has_finding(outcome, FINDING_MISSING_REGISTRY) ||
+                    has_finding(outcome, FINDING_VALUE_CONFLICT);
+    if (outcome->allowed && !removed && !injected)
+        return; /* only the policy's hash was written */
+    struct kube_event event = {
+        .api_version = STR("apps/v1"),
+        .kind = STR("Deployment"),
+        .name_space = outcome->name_space,
+        .name = outcome->name,
+        .uid = outcome->object_uid,
+        .warning = !outcome->allowed,
+        .action = STR("Admission"),
+    };
+    if (!outcome->allowed) {
+        event.reason = STR("Denied");
+        event.note = outcome->message;
+    } else if (injected) {
+        event.reason = STR("Injected");
+        event.note = STR("the registries of the policy were set in env");
+    } else {
+        event.reason = STR("Removed");
+        event.note =
+            STR("registries that the policy no longer lists were taken out of env");
+    }
+    kube_events_add(cluster->events, &event);
+}
+
+/* --- life -----------------------------------------------------------------------------
+ */
+
+static void on_request(void *context, const char *verb, const char *resource,
+                       unsigned code)
+{
+    metrics_kube_request(context, verb, resource, code);
+}
+
+/* "NAMESPACE/NAME", which the flags have checked. */
+static bool split_place(const char *place, char *name_space, char *name, struct err *err)
+{
+    const char *slash = strchr(place, '/');
+    if (slash == NULL || (size_t)(slash - place) >= PLACE_BYTES ||
+        strlen(slash + 1) >= PLACE_BYTES)
+        return err_set(err, ERR_USAGE, "\"%s\" is not NAMESPACE/NAME", place);
+    memcpy(name_space, place, (size_t)(slash - place));
+    name_space[slash - place] = '\0';
+    memcpy(name, slash + 1, strlen(slash + 1) + 1);
+    return true;
+}
+
+static bool places_are_good(struct cluster *cluster, struct err *err)
+{
+    const struct app_cluster *options = cluster->setup.options;
+    return (options->policy_configmap == NULL ||
+            split_place(options->policy_configmap, cluster->policy_namespace,
+                        cluster->policy_name, err)) &&
+           (options->tls_secret == NULL ||
+            split_place(options->tls_secret, cluster->secret_namespace,
+                        cluster->secret_name, err));
+}
+
+static void name_instance(struct cluster *cluster)
+{
+    const char *pod = getenv("POD_NAME");
+    if (pod != NULL && pod[0] != '\0')
+        snprintf(cluster->instance, sizeof(cluster->instance), "%s", pod);
+    else if (gethostname(cluster->instance, sizeof(cluster->instance)) != 0)
+        snprintf(cluster->instance, sizeof(cluster->instance), "nvcf-registry-webhook");
+    cluster->instance[sizeof(cluster->instance) - 1] = '\0';
+}
+
+static bool build(struct cluster *cluster, struct err *err)
+{
+    const struct app_cluster *options = cluster->setup.options;
+    if (!places_are_good(cluster, err) || !kube_global_init(err))
+        return false;
+    struct kube_config *config =
+        options->kubeconfig != NULL
+            ? kube_config_from_file(options->kubeconfig, NULL, err)
+            : kube_config_in_cluster(err);
+    if (config == NULL)
+        return false;
+    cluster->client = kube_client_new_take(config, err);
+    if (cluster->client == NULL)
+        return false;
+    kube_client_observe(cluster->client, on_request, cluster->setup.metrics);
+    name_instance(cluster);
+    cluster->loop = kube_loop_new(cluster->client, err);
+    if (cluster->loop == NULL)
+        return false;
+    cluster->events = kube_events_new(cluster->loop, cluster->instance, err);
+    bool watches = options->policy_configmap != NULL;
+    const struct kube_sources_options sources = {
+        .policy_namespace = watches ? cluster->policy_namespace : NULL,
+        .policy_name = watches ? cluster->policy_name : NULL,
+        .context = cluster,
+        .on_policy = watches ? on_policy : NULL,
+        .on_config_maps = on_config_maps,
+    };
+    cluster->sources = kube_sources_new(cluster->loop, &sources, err);
+    return cluster->events != NULL && cluster->sources != NULL &&
+           (!options->reconcile ||
+            (cluster->reconcile = reconcile_new(cluster->client, cluster->loop,
+                                                cluster->setup.publish->snapshots,
+                                                cluster->instance, err)) != NULL);
+}
+
+struct cluster *cluster_new(const struct cluster_setup *setup, struct err *err)
+{
+    struct cluster *cluster = mem_calloc(1, sizeof(*cluster));
+    if (cluster == NULL) {
+        err_nomem(err);
+        return NULL;
+    }
+    cluster->setup = *setup;
+    if (!build(cluster, err)) {
+        err_wrap(err, "the cluster");
+        cluster_free(cluster);
+        return NULL;
+    }
+    atomic_store(&setup->health->awaits_config_maps, true);
+    return cluster;
+}
+
+bool cluster_start(struct cluster *cluster, struct err *err)
+{
+    return rotation_starts(cluster, err) && kube_loop_start(cluster->loop, err) &&
+           (cluster->reconcile == NULL || reconcile_start(cluster->reconcile, err));
+}
+
+void cluster_free(struct cluster *cluster)
+{
+    if (cluster == NULL)
+        return;
+    if (cluster->client != NULL)
+        kube_client_stop(cluster->client);
+    if (cluster->loop != NULL)
+        kube_loop_stop(cluster->loop);
+    reconcile_free(cluster->reconcile);
+    rotate_free(cluster->rotate);
+    if (cluster->sources != NULL)
+        kube_sources_free(cluster->sources);
+    if (cluster->events != NULL)
+        kube_events_free(cluster->events);
+    if (cluster->loop != NULL)
+        kube_loop_free(cluster->loop);
+    if (cluster->client != NULL)
+        kube_client_free(cluster->client);
+    mem_free(cluster);
+}
+
+bool cluster_ready(struct cluster *cluster, struct buf *out)
+{
+    struct kube_sources_state sources;
+    kube_sources_state(cluster->sources, &sources);
+    bool ready = true;
+    if (!sources.complete) {
+        buf_printf(out, "configmaps: the targets' namespaces are not listed yet%s%s\n",
+                   sources.reason[0] != '\0' ? ": " : "", sources.reason);
+        ready = false;
+    }
+    if (cluster->rotate != NULL) {
+        struct rotate_state state;
+        rotate_state(cluster->rotate, &state);
+        if (!state.serving || !state.published) {
+            buf_printf(out, "certificate: %s%s%s\n",
+                       !state.serving
+                           ? "none is served yet"
+                           : "the webhook configurations do not hold its CA yet",
+                       state.problem[0] != '\0' ? ": " : "", state.problem);
+            ready = false;
+        }
+    }
+    return ready;
+}

@@ -1,0 +1,54 @@
+/* Everything that `serve` has from the cluster: the policy and the ConfigMaps by watch,
+ * self-managed certificates, Events, and the live look that confirms a denial. Built and
+ * ended by the main thread; what it learns comes in the watcher's and the rotation's
+ * threads and goes through publish.h. */
+#ifndef NRW_APP_CLUSTER_H
+#define NRW_APP_CLUSTER_H
+
+#include "admit/admit.h"
+#include "app/app.h"
+#include "app/health.h"
+#include "app/publish.h"
+#include "observe/metrics.h"
+
+struct cluster;
+
+struct cluster_setup {
+    const struct app_cluster *options;
+    struct publish *publish;
+    struct health *health;
+    struct metrics *metrics;
+};
+
+/* True when any of the options asks for the cluster. */
+bool cluster_wanted(const struct app_cluster *options);
+
+/* Reads the kubeconfig or the pod's own settings; asks nothing yet. ERR_NOT_FOUND,
+ * ERR_INVALID: the settings; ERR_USAGE: names that cannot stand in a certificate. */
+struct cluster *cluster_new(const struct cluster_setup *setup, struct err *err);
+/* After the server runs. */
+bool cluster_start(struct cluster *cluster, struct err *err);
+void cluster_free(struct cluster *cluster); /* NULL is allowed; waits a second at most */
+
+/* The targets' namespaces are watched from now on. Any thread. */
+void cluster_policy_changed(struct cluster *cluster, const struct policy *policy);
+
+/* After an admission: says what was injected, removed or denied in an Event, except on a
+ * dry run. Never waits. Worker threads. */
+void cluster_tell(struct cluster *cluster, const struct admit_outcome *outcome);
+
+/* The ConfigMaps that a denial rested on, read live within 500 ms, with all others as
+ * they are in `known`: NULL when nothing is newer than what was known, or it could not be
+ * read in time. The caller frees it. Worker threads. */
+struct config_maps *cluster_confirm(struct cluster *cluster,
+                                    const struct config_maps *known,
+                                    struct str name_space, const struct str *names,
+                                    size_t count);
+
+/* The bundle that the API server verifies us with, as last seen; nothing where we do not
+ * manage it. */
+void cluster_ca_bundle(struct cluster *cluster, struct buf *out);
+/* One line for each thing that readiness must know of; true when nothing is missing. */
+bool cluster_ready(struct cluster *cluster, struct buf *out);
+
+#endif
