@@ -180,6 +180,9 @@ hook_kubeconfig() {
     chmod 600 "$1"
 }
 
+hook_listens() { curl -fsS --max-time 3 "http://127.0.0.1:$E2E_HOOK_METRICS/healthz" >/dev/null 2>&1; }
+hook_listens_or_died() { hook_listens || ! kill -0 "$(cat "$E2E_TMP/webhook.pid")" 2>/dev/null; }
+
 # hook_start_live [serve flags…]: policy and ConfigMaps through the API; it need not be ready
 hook_start_live() {
     hook_address
@@ -189,8 +192,8 @@ hook_start_live() {
         --policy-configmap "$hook_namespace/nvcf-registry-policy" \
         --tls-cert "$E2E_TMP/pki/hook.crt" --tls-key "$E2E_TMP/pki/hook.key" \
         --log-format text --drain-seconds 0 "$@"
-    wait_for 5 'the webhook to listen' curl -fsS --max-time 3 \
-        "http://127.0.0.1:$E2E_HOOK_METRICS/healthz"
+    wait_for 5 'the webhook to listen' hook_listens_or_died
+    hook_listens
 }
 
 # hook_stop: ends it, and waits until it is gone
