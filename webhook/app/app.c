@@ -233,10 +233,12 @@ static void drain(struct app *app, int signal_number)
               LOG_I("seconds", app->options->drain_seconds));
     if (app->options->end_at_once != NULL)
         second_signal_ends(app);
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)app->options->drain_seconds;
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
+    int64_t until = clock_mono_millis() + (int64_t)app->options->drain_seconds * 1000;
+    int64_t left;
+    while ((left = until - clock_mono_millis()) > 0) {
+        const struct timespec rest = {.tv_sec = left / 1000,
+                                      .tv_nsec = left % 1000 * 1000000};
+        nanosleep(&rest, NULL);
     }
 }
 
