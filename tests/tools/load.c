@@ -110,11 +110,12 @@ static bool session_open(struct session *session)
         return fail_with("connect", strerror(errno));
     (void)setsockopt(session->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     (void)setsockopt(session->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    char name[] = "localhost"; /* the macro that sends it casts const away */
     session->ssl = SSL_new(ctx);
     ERR_clear_error();
     if (session->ssl == NULL || SSL_set_fd(session->ssl, session->fd) != 1 ||
         SSL_set1_host(session->ssl, "localhost") != 1 ||
-        SSL_set_tlsext_host_name(session->ssl, "localhost") != 1 ||
+        SSL_set_tlsext_host_name(session->ssl, name) != 1 ||
         SSL_connect(session->ssl) != 1) {
         const char *why = ERR_reason_error_string(ERR_peek_error());
         return fail_with("handshake", why != NULL ? why : strerror(errno));
