@@ -375,8 +375,8 @@ static enum turn turn(struct rotate *rotate, bool *cannot_publish, char *problem
         snprintf(problem, size, "%s", err.message);
     struct plan plan = plan_next(&state, &rotate->settings.options.times);
     int64_t pause = plan.action == PLAN_WAIT ? 0 : hold_off(rotate, &plan);
-    report(rotate, &look, now, problem);
     if (plan.action == PLAN_WAIT || pause > 0) {
+        report(rotate, &look, now, problem);
         *ret_wait = pause > 0 ? pause : (plan.due - now) * 1000;
         return served ? TURN_WAIT : TURN_FAILED;
     }

@@ -1,0 +1,306 @@
+#!/usr/bin/env bash
+# Self-managed certificates against a real API server and etcd: three replicas, every call a
+# TLS handshake that the API server verifies with the caBundle in the configurations. Leaves
+# live 24 s here and CAs 90 s, so that two minutes see what takes a year elsewhere.
+# The programs come from the control plane suite's cache; where it is empty, all is skipped
+# (tests/e2e/tools/build.sh etcd kube-apiserver helm4 fills it).
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+replica=${NRW_BUILD:-$root/build/release}/tests/tools/rotate_replica
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/nvcf-registry-webhook
+E2E_TMP=$WORK/cluster
+E2E_BIN=$cache/bin
+E2E_LIB=$root/tests/e2e/lib
+export E2E_TMP E2E_BIN E2E_LIB
+mkdir -p "$E2E_TMP"
+for program in etcd kube-apiserver kubectl; do
+    if [ ! -x "$E2E_BIN/$program" ]; then
+        skip 'certificates against a real API server' "no $program in $E2E_BIN; run tests/e2e/tools/build.sh"
+        finish
+    fi
+done
+# shellcheck source=../e2e/lib/cluster.sh
+source "$E2E_LIB/cluster.sh"
+PATH=$E2E_BIN:$PATH
+
+api_up() {
+    start_apiserver "$etcd_port"
+    api_pid=${E2E_PIDS[-1]}
+    pids+=("$api_pid")
+    wait_for 60 'the API server' kubectl get --raw /readyz
+}
+api_kill() {
+    kill -KILL "$api_pid"
+    wait "$api_pid" 2>/dev/null || true
+    forget "$api_pid"
+}
+
+etcd_port=$(free_port) peer_port=$(free_port)
+E2E_PORT_API=$(free_port) # cluster.sh's
+export E2E_PORT_API
+make_ca kube-ca
+make_cert kube-ca apiserver /CN=kube-apiserver DNS:kubernetes,DNS:kubernetes.default.svc,IP:127.0.0.1
+make_cert kube-ca admin /O=system:masters/CN=admin
+openssl genrsa -out "$E2E_TMP/pki/sa.key" 2048 2>/dev/null
+openssl rsa -in "$E2E_TMP/pki/sa.key" -pubout -out "$E2E_TMP/pki/sa.pub" 2>/dev/null
+admin=$E2E_TMP/admin.kubeconfig
+write_kubeconfig "$admin" admin
+export KUBECONFIG=$admin
+start_etcd "$etcd_port" "$peer_port"
+pids+=("${E2E_PIDS[-1]}")
+api_up
+
+# One port for each replica, and each is called by a webhook of its own: so every admission
+# is a handshake with every one of them.
+hook_ports=("$(free_port)" "$(free_port)" "$(free_port)")
+kubectl create namespace hooks >/dev/null
+kubectl create namespace load >/dev/null
+kubectl -n hooks create service clusterip hook --tcp="${hook_ports[0]}" --tcp="${hook_ports[1]}" --tcp="${hook_ports[2]}" >/dev/null
+address=$(kubectl -n hooks get service hook -o jsonpath='{.spec.clusterIP}')
+
+configuration() { # KIND NAME REPLICAS
+    local i
+    cat <<END
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: $1
+metadata: {name: hook}
+webhooks:
+$(for ((i = 0; i < $3; i++)); do
+        cat <<WEBHOOK
+- name: replica-$i.$2.example.com
+  clientConfig: {service: {name: hook, namespace: hooks, port: ${hook_ports[$i]}, path: /$2}}
+  rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps], scope: Namespaced}]
+  namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: load}}
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  failurePolicy: Fail
+WEBHOOK
+    done)
+END
+}
+hooks=3
+configurations() { # REPLICAS
+    hooks=$1
+    kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration hook --ignore-not-found >/dev/null
+    { configuration MutatingWebhookConfiguration mutate "$1" && configuration ValidatingWebhookConfiguration validate "$1"; } |
+        kubectl create -f - >/dev/null
+}
+
+# The webhook's own account, with the rules that the documentation gives it.
+kubectl apply -f - >/dev/null <<'END'
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: hook, namespace: hooks}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: hook, namespace: hooks}
+rules:
+- {apiGroups: [""], resources: [secrets], verbs: [create]}
+- {apiGroups: [""], resources: [secrets], resourceNames: [hook-tls], verbs: [get, list, watch, patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: hook, namespace: hooks}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: hook}
+subjects: [{kind: ServiceAccount, name: hook, namespace: hooks}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: hook}
+rules:
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [mutatingwebhookconfigurations, validatingwebhookconfigurations]
+  resourceNames: [hook]
+  verbs: [get, list, watch, patch]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: hook}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: hook}
+subjects: [{kind: ServiceAccount, name: hook, namespace: hooks}]
+END
+account() { # FILE: a kubeconfig with a token of the webhook's account
+    kubectl config view --raw --minify --flatten -o json |
+        jq --arg t "$(kubectl -n hooks create token hook)" \
+            '.users = [{name: "hook", user: {token: $t}}] | .contexts[0].context.user = "hook"' >"$1"
+}
+account "$WORK/hook.kubeconfig"
+
+# up PORT-INDEX NAME [CA-S LEAF-S SETTLE-S CHECK-MS [KILL-AT]]: a replica; sets REPLY
+up() {
+    local port=${hook_ports[$1]} name=$2
+    shift 2
+    [ $# -ge 4 ] || set -- 90 24 3 1000
+    background "$name" "$replica" serve "$WORK/hook.kubeconfig" hooks/hook-tls hook hook.hooks.svc \
+        "$address:$port" "$@"
+}
+down() { # PID…
+    local p
+    for p in "$@"; do
+        kill -TERM "$p"
+        end_of "$p" 100 || fail "replica $p ends after SIGTERM"
+        wait "$p" 2>/dev/null || true
+        forget "$p"
+    done
+}
+# shellcheck disable=SC2317 # called through ok and until_ok
+says() { grep -qE "$2" "$LOGS/$1.log"; }      # NAME REGEX
+times() { grep -cE "$2" "$LOGS/$1.log" || true; } # NAME REGEX
+secret() { kubectl -n hooks get secret hook-tls -o jsonpath="{.data.${1/./\\.}}" | base64 -d; }
+bundles() { # every caBundle, one a line
+    kubectl get mutatingwebhookconfiguration,validatingwebhookconfiguration hook -o json |
+        jq -r '.items[].webhooks[].clientConfig.caBundle // "none"'
+}
+in_order() { # all caBundles are ca.crt, and the leaf verifies with them
+    local want
+    want=$(secret ca.crt | base64 -w0)
+    [ -n "$want" ] && [ "$(bundles | sort -u)" = "$want" ] && [ "$(bundles | wc -l)" -eq $((2 * hooks)) ] &&
+        openssl verify -CAfile <(secret ca.crt) -purpose sslserver -verify_hostname hook.hooks.svc <(secret tls.crt)
+}
+call() { kubectl -n load create configmap "call-$RANDOM" --dry-run=server; }
+anew() {
+    kubectl -n hooks delete secret hook-tls --ignore-not-found >/dev/null
+    configurations 1
+}
+cas() { grep -c BEGIN <(secret ca.crt); }
+
+# --- three replicas begin at once, with nothing there ----------------------------------------
+configurations 3
+three=()
+for i in 1 2 3; do
+    up $((i - 1)) "replica-$i"
+    three+=("$REPLY")
+done
+for i in 1 2 3; do ok "replica $i is ready" until_ok 150 says "replica-$i" '^ready'; done
+ok 'bundles, CA and leaf fit together' in_order
+is 'they agreed on one CA' 1 "$(cas)"
+is 'one certificate is served by all' 1 \
+    "$(grep -hoE 'sha256="[0-9a-f]+"' "$LOGS"/replica-[123].log | sort -u | wc -l)"
+ok 'the API server calls them' until_ok 50 call
+is 'the Secret is of the type for it' kubernetes.io/tls "$(kubectl -n hooks get secret hook-tls -o jsonpath='{.type}')"
+
+# --- rotations under load ----------------------------------------------------------------------
+# Two loaders for 105 s; a leaf is renewed every 16 s, the CA after 60 s, the old one
+# dropped 27 s later.
+first_ca=$(secret ca.crt | openssl x509 -noout -fingerprint)
+background load-1 "$replica" load "$admin" load 105
+load_1=$REPLY
+background load-2 "$replica" load "$admin" load 105
+load_2=$REPLY
+most=1
+while alive "$load_1" || alive "$load_2"; do
+    now=$(cas)
+    [ "$now" -le "$most" ] || most=$now
+    sleep 1
+done
+forget "$load_1"
+forget "$load_2"
+for i in 1 2; do
+    like "no call failed while certificates rotated (load $i)" '^[0-9]{3,} calls, 0 failed$' "$(tail -1 "$LOGS/load-$i.log")"
+    echo "     $(tail -1 "$LOGS/load-$i.log")"
+done
+for i in 1 2 3; do
+    served=$(times "replica-$i" '^serving until')
+    if [ "$served" -ge 5 ]; then pass "replica $i served $served certificates one after another"; else
+        fail "replica $i served enough certificates" "only $served"
+    fi
+done
+is 'old and new CA stood side by side' 2 "$most"
+is 'then the old one was dropped' 1 "$(cas)"
+isnt 'and the CA is a new one' "$first_ca" "$(secret ca.crt | openssl x509 -noout -fingerprint)"
+issued=$(cat "$LOGS"/replica-[123].log | grep -c 'action="issue-ca"' || true)
+is 'one replica issued it' 1 "$issued"
+ok 'everything is in order afterwards' until_ok 50 in_order
+
+# --- someone else's hands ------------------------------------------------------------------------
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=foreign \
+    -keyout "$WORK/foreign.key" -out "$WORK/foreign.crt" 2>/dev/null
+foreign=$(base64 -w0 "$WORK/foreign.crt")
+begin=$(date +%s%N)
+kubectl patch validatingwebhookconfiguration hook --type json \
+    -p "[{\"op\":\"replace\",\"path\":\"/webhooks/1/clientConfig/caBundle\",\"value\":\"$foreign\"}]" >/dev/null
+ok "someone else's caBundle is replaced" until_ok 100 in_order
+echo "     after $((($(date +%s%N) - begin) / 1000000)) ms"
+configurations 3 # as helm uninstall and install would: without a caBundle
+ok 'configurations made anew get their caBundle' until_ok 100 in_order
+kubectl -n hooks patch secret hook-tls -p '{"data":{"tls.key":"AAAA"}}' >/dev/null
+ok 'a leaf whose key was destroyed is issued anew' until_ok 150 in_order
+kubectl -n hooks patch secret hook-tls -p '{"data":{"ca.key":"AAAA"}}' >/dev/null
+two_cas() { [ "$(cas)" -ge 2 ] && in_order; }
+ok "a destroyed CA key leads to a rotation, not to an outage" until_ok 150 two_cas
+ok 'calls go through' until_ok 20 call
+kubectl -n hooks label secret hook-tls kept=yes >/dev/null
+kubectl -n hooks patch secret hook-tls -p '{"data":{"tls.crt":"AAAA"}}' >/dev/null
+ok 'a destroyed leaf is issued anew' until_ok 150 in_order
+is 'labels of others stay' yes "$(kubectl -n hooks get secret hook-tls -o jsonpath='{.metadata.labels.kept}')"
+background load-3 "$replica" load "$admin" load 12
+load_3=$REPLY
+sleep 1
+kubectl -n hooks delete secret hook-tls >/dev/null
+ok 'a deleted Secret is made anew' until_ok 150 in_order
+end_of "$load_3" 200 || fail 'the load ends'
+forget "$load_3"
+like 'without a failed call' '^[0-9]+ calls, 0 failed$' "$(tail -1 "$LOGS/load-3.log")"
+
+# --- the API server goes and comes back -------------------------------------------------------------
+handshake() {
+    openssl s_client -connect "$address:${hook_ports[0]}" -servername hook.hooks.svc -verify_return_error \
+        -verify_hostname hook.hooks.svc -CAfile "$WORK/bundle.crt" </dev/null
+}
+secret ca.crt >"$WORK/bundle.crt"
+api_kill
+sleep 3
+ok 'without an API server the last certificate is served' handshake
+api_up
+ok 'and with it again calls go through' until_ok 100 call
+sleep 20 # over the next renewal
+ok 'and renewals go on' until_ok 50 in_order
+ok 'with calls' call
+
+# --- rights that are missing ---------------------------------------------------------------------------
+kubectl patch clusterrole hook --type json -p '[{"op":"replace","path":"/rules/0/verbs","value":["get","list","watch"]}]' >/dev/null
+configurations 3
+ok 'a missing right to patch is named' until_ok 150 says replica-1 \
+    '^problem .*needs the rule \{apiGroups: \["admissionregistration.k8s.io"\], resources: \[(mutating|validating)webhookconfigurations\], resourceNames: \[hook\], verbs: \[patch\]\} in a ClusterRole'
+ok 'and makes it not ready' says replica-1 '^not ready'
+kubectl patch clusterrole hook --type json -p '[{"op":"replace","path":"/rules/0/verbs","value":["get","list","watch","patch"]}]' >/dev/null
+ok 'given back, all is well by itself' until_ok 400 in_order
+kubectl -n hooks patch role hook --type json -p '[{"op":"remove","path":"/rules/1"}]' >/dev/null
+ok 'a missing right to the Secret is named' until_ok 150 says replica-1 \
+    '^problem .*needs the rule \{apiGroups: \[""\], resources: \[secrets\], resourceNames: \[hook-tls\], verbs: \[get\]\} in a Role in namespace hooks'
+ok 'calls go through all the same' call
+kubectl -n hooks patch role hook --type json \
+    -p '[{"op":"add","path":"/rules/-","value":{"apiGroups":[""],"resources":["secrets"],"resourceNames":["hook-tls"],"verbs":["get","list","watch","patch"]}}]' >/dev/null
+ok 'and renewals go on when it is back' until_ok 400 in_order
+down "${three[@]}"
+
+# --- an expired Secret at the start ----------------------------------------------------------------------
+anew
+up 0 short 6 6 1 500
+short=$REPLY
+ok 'certificates of six seconds' until_ok 100 in_order
+down "$short"
+sleep 7
+if in_order >/dev/null 2>&1; then fail 'they have expired'; else pass 'they have expired'; fi
+up 0 after-expiry
+ok 'an expired Secret is replaced at the start' until_ok 150 in_order
+ok 'and calls go through' until_ok 50 call
+down "$REPLY"
+
+# --- killed at every step ------------------------------------------------------------------------------------
+for step in secret-before secret-after mutating-before mutating-after validating-before validating-after; do
+    anew
+    up 0 "killed-$step" 90 24 3 1000 "$step"
+    killed=$REPLY
+    end_of "$killed" 100 || fail "the replica dies at $step"
+    wait "$killed" 2>/dev/null || true
+    forget "$killed"
+    up 0 "successor-$step"
+    ok "killed at $step, the next one mends it" until_ok 150 in_order
+    ok "and is called ($step)" until_ok 50 call
+    down "$REPLY"
+done
+finish
