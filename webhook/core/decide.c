@@ -186,7 +186,7 @@ bool decide_deployment(struct arena *arena, const struct policy *policy,
     sources_read(arena, target->prefix, workload, plan.skip, &sources);
     if (changing)
         plan_declare(arena, target->prefix, &plan, workload, &sources);
-    registries_group(arena, policy, &sources, &registries);
+    registries_group(arena, policy, target->prefix, &sources, &registries);
     if (arena->failed)
         return false;
     bool removed = false;
@@ -211,7 +211,7 @@ bool decide_deployment(struct arena *arena, const struct policy *policy,
     if (removed) {
         sources_read(arena, target->prefix, workload, plan.skip, &sources);
         plan_declare(arena, target->prefix, &plan, workload, &sources);
-        registries_group(arena, policy, &sources, &registries);
+        registries_group(arena, policy, target->prefix, &sources, &registries);
     }
     if (arena->failed)
         return false;
@@ -229,7 +229,7 @@ bool decide_deployment(struct arena *arena, const struct policy *policy,
         .findings = &decision.findings,
     };
     take_over(arena, policy, &sources.findings, &decision.findings);
-    judge_registries(&judge, &registries, &sources);
+    judge_registries(&judge, &registries);
     note_remote(&judge, &registries);
     if (changing)
         note_missing(arena, policy, workload, &registries, path, &decision.findings);
@@ -294,7 +294,7 @@ bool decide_config_map(struct arena *arena, const struct policy *policy,
     if (sources.declared.count > 0)
         plan_declare_all(arena, policy, input->prefix, &sources);
     struct registries registries;
-    registries_group(arena, policy, &sources, &registries);
+    registries_group(arena, policy, input->prefix, &sources, &registries);
     if (arena->failed)
         return false;
     struct judge judge = {
@@ -306,7 +306,7 @@ bool decide_config_map(struct arena *arena, const struct policy *policy,
         .findings = &decision.findings,
     };
     take_over(arena, policy, &sources.findings, &decision.findings);
-    judge_registries(&judge, &registries, &sources);
+    judge_registries(&judge, &registries);
     note_remote(&judge, &registries);
     if (!conclude(arena, policy, unchanged, false, &decision))
         return false;

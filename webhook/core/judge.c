@@ -55,30 +55,38 @@ static void judge_builtin(const struct judge *judge, const struct registry *regi
                 STR_ARG(judge->prefix), artifact_env(registry->artifact),
                 i == 0 ? "NAME" : "HOSTNAME"));
     }
-    if (!str_is_null(registry->other_key) && set[0] == NULL && set[1] == NULL)
-        judge_report(
-            judge, FINDING_BUILTIN_COLLISION, SEVERITY_ERROR, registry, registry->first,
-            arena_printf(judge->arena,
-                         "%.*s makes a second entry \"%.*s\" that reads the "
-                         "properties of the built-in \"%.*s\": two registries with "
-                         "one hostname keep the API from starting",
-                         STR_ARG(registry->first->variable), STR_ARG(registry->other_key),
-                         STR_ARG(builtin->key)),
-            arena_printf(judge->arena, "write the key as %.*s", STR_ARG(builtin->env)));
 }
 
-static bool is_missing(const struct declaration *declaration)
+/* A key that is not a built-in's to the letter, but the same to Spring. */
+static void judge_twin(const struct judge *judge, const struct registry *registry)
 {
-    return declaration == NULL ||
-           (declaration->readable && spring_blank(declaration->value));
+    const struct builtin *builtin = registry->builtin;
+    judge_report(
+        judge, FINDING_BUILTIN_COLLISION, SEVERITY_ERROR, registry, registry->first,
+        arena_printf(judge->arena,
+                     "%.*s makes a second entry \"%.*s\" that reads the properties of "
+                     "the built-in \"%.*s\": the API takes the two for one and does not "
+                     "start",
+                     STR_ARG(registry->first->variable), STR_ARG(registry->map_key),
+                     STR_ARG(builtin->key)),
+        arena_printf(judge->arena, "write the key as %.*s", STR_ARG(builtin->env)));
 }
 
-static void judge_complete(const struct judge *judge, const struct registry *registry)
+/* Blank, or not set at all where the API's own YAML sets nothing either. */
+static bool is_missing(const struct registry *registry,
+                       const struct declaration *declaration)
 {
-    bool no_name = is_missing(registry->name);
-    bool no_host = is_missing(registry->hostname);
+    if (declaration == NULL)
+        return !registry->defaults;
+    return declaration->readable && spring_blank(declaration->value);
+}
+
+static bool judge_complete(const struct judge *judge, const struct registry *registry)
+{
+    bool no_name = is_missing(registry, registry->name);
+    bool no_host = is_missing(registry, registry->hostname);
     if (!no_name && !no_host)
-        return;
+        return true;
     const struct declaration *at = registry->name != NULL       ? registry->name
                                    : registry->hostname != NULL ? registry->hostname
                                                                 : registry->first;
@@ -98,6 +106,7 @@ static void judge_complete(const struct judge *judge, const struct registry *reg
                      "…_%.*s_HOSTNAME, or neither",
                      STR_ARG(judge->prefix), artifact_env(registry->artifact),
                      STR_ARG(registry->label), STR_ARG(registry->label)));
+    return false;
 }
 
 static void judge_hostname(const struct judge *judge, const struct registry *registry)
@@ -171,13 +180,30 @@ static void judge_listed_value(const struct judge *judge, const struct registry 
                      STR_ARG(found->variable), STR_ARG(want)));
 }
 
-static void judge_custom(const struct judge *judge, const struct registry *registry)
+/* Four of the API's Helm clients take their hostname from the container entry. */
+static void judge_helm_client(const struct judge *judge,
+                              const struct registries *registries,
+                              const struct registry *registry)
 {
-    if (!registry->exists)
+    if (!judge->whole || registry->artifact != ARTIFACT_HELM || !registry->known ||
+        registries_find(registries, ARTIFACT_CONTAINER, registry->map_key) != NULL)
         return;
+    judge_report(judge, FINDING_INCOMPLETE_REGISTRY, SEVERITY_ERROR, registry,
+                 registry->first,
+                 arena_printf(judge->arena,
+                              "%.*s takes its hostname from the CONTAINER registry of "
+                              "that key, and there is none: the API does not start",
+                              STR_ARG(key_text(judge, registry))),
+                 arena_printf(judge->arena, "set the CONTAINER registry %.*s as well",
+                              STR_ARG(registry->label)));
+}
+
+static void judge_custom(const struct judge *judge, const struct registries *registries,
+                         const struct registry *registry)
+{
     bool container = registry->artifact == ARTIFACT_CONTAINER;
-    judge_complete(judge, registry);
-    if (!container && registry->builtin == NULL)
+    bool complete = judge_complete(judge, registry);
+    if (!container && !registry->known)
         judge_report(
             judge, FINDING_UNSUPPORTED_ARTIFACT_TYPE, SEVERITY_WARNING, registry,
             registry->first,
@@ -186,17 +212,10 @@ static void judge_custom(const struct judge *judge, const struct registry *regis
                          "API's guide: only CONTAINER is",
                          artifact_env(registry->artifact), STR_ARG(registry->label)),
             STR("use the CONTAINER type"));
+    if (complete)
+        judge_helm_client(judge, registries, registry);
     if (!container)
         return;
-    if (!str_is_null(registry->other_key))
-        judge_report(
-            judge, FINDING_DUPLICATE_HOSTNAME, SEVERITY_ERROR, registry, registry->first,
-            arena_printf(judge->arena,
-                         "the keys \"%.*s\" and \"%.*s\" read each other's "
-                         "properties: two registries with one hostname keep the API "
-                         "from starting",
-                         STR_ARG(registry->map_key), STR_ARG(registry->other_key)),
-            STR("spell the key in one way only"));
     judge_hostname(judge, registry);
     if (registry->builtin != NULL)
         return;
@@ -204,29 +223,43 @@ static void judge_custom(const struct judge *judge, const struct registry *regis
         judge_unlisted(judge, registry);
 }
 
-static void judge_values(const struct judge *judge, const struct declaration *declaration)
+static void report_value(const struct judge *judge, const struct registry *registry,
+                         const struct declaration *at, struct str message,
+                         struct str advice)
 {
-    const struct spring_var *var = &declaration->var;
-    if (!declaration->readable || var->property != SPRING_TUNING ||
-        spring_converts(var->property_text, declaration->value))
-        return;
-    struct finding *finding = findings_add(judge->arena, judge->findings,
-                                           FINDING_INVALID_VALUE, SEVERITY_ERROR);
-    if (finding == NULL)
-        return;
-    bool timeout = str_ends(var->property_text, STR("-timeout"));
-    finding->key = var->key;
-    finding->source = declaration->source;
-    finding->path = declaration->path;
-    finding->message = arena_printf(
-        judge->arena, "%.*s=\"%.*s\" is not %s: binding fails and the API does not start",
-        STR_ARG(declaration->variable), STR_ARG(str_first(declaration->value, 120)),
-        timeout ? "a duration" : "true or false");
-    finding->advice = timeout ? STR("write a number with a unit, such as 10s")
-                              : STR("write true or false");
+    judge_report(judge, FINDING_INVALID_VALUE, SEVERITY_ERROR, registry, at, message,
+                 advice);
 }
 
-static void judge_one(const struct judge *judge, const struct registry *registry)
+/* Values that bind to this entry and that Spring cannot convert. */
+static void judge_values(const struct judge *judge, const struct registry *registry)
+{
+    for (size_t i = 0; i < registry->invalid.count; i++) {
+        const struct declaration *at =
+            ((const struct declaration **)registry->invalid.items)[i];
+        bool timeout = at->var.property_text.n == 0 ||
+                       !str_ends(at->var.property_text, STR("enabled"));
+        report_value(
+            judge, registry, at,
+            arena_printf(judge->arena,
+                         "%.*s=\"%.*s\" is not %s: binding fails and the API does not "
+                         "start",
+                         STR_ARG(at->variable), STR_ARG(str_first(at->value, 120)),
+                         timeout ? "a duration" : "true or false"),
+            timeout ? STR("write a number with a unit, such as 10s")
+                    : STR("write true or false"));
+    }
+    if (registry->object != NULL)
+        report_value(judge, registry, registry->object,
+                     arena_printf(judge->arena,
+                                  "%.*s has properties of its own and takes no value: "
+                                  "binding fails and the API does not start",
+                                  STR_ARG(registry->object->variable)),
+                     STR("unset it, or set one of its properties"));
+}
+
+static void judge_one(const struct judge *judge, const struct registries *registries,
+                      const struct registry *registry)
 {
     if (registry->nested != NULL) {
         const struct declaration *at = registry->nested;
@@ -263,11 +296,20 @@ static void judge_one(const struct judge *judge, const struct registry *registry
                          STR_ARG(at->variable)),
             STR("keep the one in capitals with underscores"));
     }
-    if (registry->builtin != NULL && builtin_has_host(registry->builtin))
+    judge_values(judge, registry);
+    if (!registry->exists)
+        return;
+    const struct builtin *builtin = registry->builtin;
+    bool served =
+        registry->artifact == ARTIFACT_CONTAINER || registry->artifact == ARTIFACT_HELM;
+    if (registry->known && registries_by_default(registry->artifact, builtin))
         judge_builtin(judge, registry);
-    else
-        judge_custom(judge, registry);
-    if (registry->listed != NULL && registry->exists) {
+    else if (!registry->known && builtin != NULL && served &&
+             (registry->defaults || judge_complete(judge, registry)))
+        judge_twin(judge, registry);
+    else if (registry->known || builtin == NULL || !served)
+        judge_custom(judge, registries, registry);
+    if (registry->listed != NULL) {
         judge_listed_value(judge, registry, registry->found_name, registry->listed->name,
                            "name");
         judge_listed_value(judge, registry, registry->found_hostname,
@@ -276,52 +318,60 @@ static void judge_one(const struct judge *judge, const struct registry *registry
 }
 
 /* The API's lookup maps: two entries with the same text keep it from starting. */
-struct lookup {
-    struct strmap seen;       /* text → index of the label in `owners` */
-    struct arena_list owners; /* of struct str */
+struct owner {
+    struct str label, map_key;
 };
 
-static bool look_up(const struct judge *judge, struct lookup *lookup, struct str text,
-                    struct str owner, struct str *ret_other)
+struct lookup {
+    struct strmap seen;       /* text → index of its owner */
+    struct arena_list owners; /* of struct owner */
+};
+
+/* NULL: nobody has the text yet, and now this one does. Else who has it. */
+static const struct owner *look_up(const struct judge *judge, struct lookup *lookup,
+                                   struct str text, struct owner owner)
 {
     bool fresh;
     size_t *index =
         strmap_put(judge->arena, &lookup->seen, text, lookup->owners.count, &fresh);
     if (index == NULL)
-        return true;
-    if (!fresh) {
-        *ret_other = ((struct str *)lookup->owners.items)[*index];
-        return str_eq(*ret_other, owner);
-    }
-    struct str *slot = arena_list_add(judge->arena, &lookup->owners, sizeof(*slot));
+        return NULL;
+    if (!fresh)
+        return (const struct owner *)lookup->owners.items + *index;
+    struct owner *slot = arena_list_add(judge->arena, &lookup->owners, sizeof(*slot));
     if (slot != NULL)
         *slot = owner;
-    return true;
+    return NULL;
+}
+
+/* Two keys that differ in spelling only, as people see it one registry. */
+static void report_same_key(const struct judge *judge, const struct registry *registry,
+                            const struct owner *other)
+{
+    judge_report(judge, FINDING_DUPLICATE_HOSTNAME, SEVERITY_ERROR, registry,
+                 registry->first,
+                 arena_printf(judge->arena,
+                              "the keys \"%.*s\" and \"%.*s\" read each other's "
+                              "properties: two registries with one hostname keep the API "
+                              "from starting",
+                              STR_ARG(other->map_key), STR_ARG(registry->map_key)),
+                 STR("spell the key in one way only"));
 }
 
 static void judge_unique(const struct judge *judge, const struct registry *registry,
-                         struct lookup *names, struct lookup *hosts)
+                         const struct declaration *host, struct lookup *names,
+                         struct lookup *hosts)
 {
-    const struct builtin *builtin = registry->builtin;
-    struct str other;
-    /* A built-in's name is a constant in the API, whatever its NAME variable says. */
-    bool named = builtin != NULL || (registry->name != NULL && registry->name->readable);
-    struct str name = builtin != NULL ? builtin->name : STR("");
-    if (builtin == NULL && named)
-        name = registry->name->value;
-    if (named && !look_up(judge, names, name, registry->label, &other))
-        judge_report(
-            judge, FINDING_DUPLICATE_NAME, SEVERITY_ERROR, registry, registry->name,
-            arena_printf(judge->arena,
-                         "%.*s has the name \"%.*s\", which is that of %.*s: two "
-                         "registries with one name keep the API from starting",
-                         STR_ARG(registry->label), STR_ARG(name), STR_ARG(other)),
-            STR("choose another display name"));
-    const struct declaration *host = registry->hostname;
-    if (host == NULL || !host->readable)
+    struct owner owner = {registry->label, registry->map_key};
+    const struct owner *other =
+        host != NULL && host->readable ? look_up(judge, hosts, host->value, owner) : NULL;
+    if (other != NULL && str_eq(other->label, registry->label)) {
+        report_same_key(judge, registry, other);
         return;
-    if (!look_up(judge, hosts, host->value, registry->label, &other)) {
-        const struct builtin *owner = builtin_by_hostname(host->value);
+    }
+    const struct builtin *builtin =
+        other != NULL ? builtin_by_hostname(host->value) : NULL;
+    if (other != NULL)
         judge_report(
             judge, FINDING_DUPLICATE_HOSTNAME, SEVERITY_ERROR, registry, host,
             arena_printf(judge->arena,
@@ -329,42 +379,65 @@ static void judge_unique(const struct judge *judge, const struct registry *regis
                          "two registries with one hostname keep the API from "
                          "starting",
                          STR_ARG(registry->label), STR_ARG(host->value),
-                         owner != NULL ? "the built-in registry " : "", STR_ARG(other)),
-            owner != NULL ? STR("remove it: images of this host are recognised already")
-                          : STR("keep one of the two"));
-    }
+                         builtin != NULL ? "the built-in registry " : "",
+                         STR_ARG(other->label)),
+            builtin != NULL ? STR("remove it: images of this host are recognised already")
+                            : STR("keep one of the two"));
+    /* A built-in's name is a constant in the API, whatever its NAME variable says. */
+    bool known = registry->known;
+    if (!known && !registry->name->readable)
+        return;
+    struct str name = known ? registry->builtin->name : registry->name->value;
+    other = look_up(judge, names, name, owner);
+    if (other != NULL)
+        judge_report(
+            judge, FINDING_DUPLICATE_NAME, SEVERITY_ERROR, registry, registry->name,
+            arena_printf(judge->arena,
+                         "%.*s has the name \"%.*s\", which is that of %.*s: two "
+                         "registries with one name keep the API from starting",
+                         STR_ARG(registry->label), STR_ARG(name), STR_ARG(other->label)),
+            STR("choose another display name"));
 }
 
 static void judge_together(const struct judge *judge, const struct registries *registries,
                            enum artifact artifact)
 {
+    static const struct str helm_ngc = STR("helm.ngc.nvidia.com");
     struct lookup names = {.owners = {.items = NULL}};
     struct lookup hosts = {.owners = {.items = NULL}};
-    struct str other;
-    for (size_t i = 0; artifact == ARTIFACT_CONTAINER && i < BUILTIN_COUNT; i++) {
+    for (size_t i = 0; i < BUILTIN_COUNT; i++) {
         const struct builtin *builtin = builtin_at(i);
-        if (!builtin_has_host(builtin))
+        const struct owner owner = {builtin->env, builtin->key};
+        if (!registries_by_default(artifact, builtin))
             continue;
-        (void)look_up(judge, &names, builtin->name, builtin->env, &other);
-        (void)look_up(judge, &hosts, builtin->hostname, builtin->env, &other);
+        bool ngc = artifact == ARTIFACT_HELM && str_eq(builtin->key, STR("ngc"));
+        (void)look_up(judge, &names, builtin->name, owner);
+        (void)look_up(judge, &hosts, ngc ? helm_ngc : builtin->hostname, owner);
     }
     /* The listed ones first, so that the blame falls on what is not in the policy. */
     for (size_t k = 0; k < 2 * registries->list.count; k++) {
         size_t i = k % registries->list.count;
         bool listed_turn = k < registries->list.count;
         const struct registry *registry = registries_at(registries, i);
-        bool taken = registry->builtin != NULL && builtin_has_host(registry->builtin);
-        if ((registry->listed != NULL) == listed_turn && registry->artifact == artifact &&
-            registry->exists && !taken && !is_missing(registry->name) &&
-            !is_missing(registry->hostname))
-            judge_unique(judge, registry, &names, &hosts);
+        const struct declaration *host = registry->hostname;
+        if ((registry->listed != NULL) != listed_turn || registry->artifact != artifact ||
+            !registry->exists || registry->defaults ||
+            (registry->builtin != NULL && !registry->known) ||
+            is_missing(registry, registry->name) || is_missing(registry, host))
+            continue;
+        if (artifact == ARTIFACT_HELM && registry->known) {
+            const struct registry *container =
+                registries_find(registries, ARTIFACT_CONTAINER, registry->map_key);
+            host = container != NULL ? container->hostname : NULL;
+        }
+        judge_unique(judge, registry, host, &names, &hosts);
     }
 }
 
 static bool is_there(const struct registry *registry)
 {
-    return registry->exists && !is_missing(registry->name) &&
-           !is_missing(registry->hostname);
+    return registry->exists && !is_missing(registry, registry->name) &&
+           !is_missing(registry, registry->hostname);
 }
 
 static void judge_missing(const struct judge *judge, const struct registries *registries)
@@ -398,13 +471,10 @@ static void judge_missing(const struct judge *judge, const struct registries *re
     }
 }
 
-void judge_registries(const struct judge *judge, const struct registries *registries,
-                      const struct sources *sources)
+void judge_registries(const struct judge *judge, const struct registries *registries)
 {
     for (size_t i = 0; i < registries->list.count; i++)
-        judge_one(judge, registries_at(registries, i));
-    for (size_t i = 0; i < sources->declared.count; i++)
-        judge_values(judge, sources_at(sources, i));
+        judge_one(judge, registries, registries_at(registries, i));
     judge_together(judge, registries, ARTIFACT_CONTAINER);
     judge_together(judge, registries, ARTIFACT_HELM);
     if (judge->whole)

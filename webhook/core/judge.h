@@ -18,10 +18,9 @@ struct judge {
     struct findings *findings;
 };
 
-/* Judges `registries`, grouped from `sources`; and, of a whole Deployment, whether every
+/* Judges `registries`; and, of a whole Deployment, whether every
  * listed one is there (what is about to be injected is). Check arena->failed. */
-void judge_registries(const struct judge *judge, const struct registries *registries,
-                      const struct sources *sources);
+void judge_registries(const struct judge *judge, const struct registries *registries);
 
 /* A finding about a registry where `at` declares it (NULL: no place). */
 struct finding *judge_report(const struct judge *judge, enum finding_id id,

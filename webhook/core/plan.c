@@ -226,9 +226,12 @@ void plan_remove_registry(struct plan *plan, const struct sources *sources,
 {
     for (size_t i = 0; i < sources->declared.count; i++) {
         const struct declaration *declaration = sources_at(sources, i);
+        bool own = declaration->var.artifact == registry->artifact &&
+                   str_eq(declaration->var.map_key, registry->map_key);
+        /* A variable may fill in a key that is not its own (docs/SPRING.md, R4). */
+        bool filling = declaration == registry->name || declaration == registry->hostname;
         if (declaration->env_index == NOT_IN_ENV || declaration->layer != LAYER_ENV ||
-            declaration->var.artifact != registry->artifact ||
-            !str_eq(declaration->var.uniform, registry->uniform))
+            (!own && !filling))
             continue;
         plan->actions[declaration->env_index] = PLAN_REMOVE;
         plan->skip[declaration->env_index] = true;

@@ -30,120 +30,239 @@ const struct policy_registry *registries_listed(const struct policy *policy,
     return NULL;
 }
 
-/* Does `a` win over `b`, read earlier, for the same property? */
-static bool wins(const struct declaration *a, const struct declaration *b)
+bool registries_by_default(enum artifact artifact, const struct builtin *builtin)
 {
-    if (a->layer != b->layer)
-        return a->layer > b->layer;
-    if (a->var.form != b->var.form)
-        return a->var.form < b->var.form;
-    if (a->injected != b->injected)
-        return a->injected;
-    /* The same variable twice in env: the kubelet takes the last one. */
-    return a->layer == LAYER_ENV && str_eq(a->variable, b->variable);
+    if (artifact == ARTIFACT_CONTAINER || artifact == ARTIFACT_HELM)
+        return builtin_has_host(builtin);
+    return str_eq(builtin->key, STR("ngc"));
 }
 
-static bool same_strength(const struct declaration *a, const struct declaration *b)
+/* The API has a client of its own for the key. */
+static bool has_client(enum artifact artifact, const struct builtin *builtin)
 {
-    return !wins(a, b) && !wins(b, a);
+    return artifact == ARTIFACT_CONTAINER || artifact == ARTIFACT_HELM ||
+           registries_by_default(artifact, builtin);
 }
 
-static bool same_value(const struct declaration *a, const struct declaration *b)
+/* Whether the entry has an oauth2 section in the API's YAML, profile ncp. */
+static bool has_oauth2(enum artifact artifact, const struct builtin *builtin)
 {
-    return a->readable && b->readable && str_eq(a->value, b->value);
+    return str_eq(builtin->key, STR("docker")) ||
+           (str_eq(builtin->key, STR("ngc")) && artifact != ARTIFACT_CONTAINER);
 }
 
-static void settle(struct registry *registry, const struct declaration *declaration,
-                   const struct declaration **winner, bool note_ambiguity)
+const struct registry *registries_find(const struct registries *registries,
+                                       enum artifact artifact, struct str map_key)
 {
-    const struct declaration *doubt = registry->ambiguous;
-    if (*winner == NULL || wins(declaration, *winner)) {
-        *winner = declaration;
-        /* A stronger one settles the doubt between weaker ones of its property. */
-        if (note_ambiguity && doubt != NULL &&
-            doubt->var.property == declaration->var.property)
-            registry->ambiguous = NULL;
-    } else if (note_ambiguity && same_strength(declaration, *winner) &&
-               !same_value(declaration, *winner))
-        registry->ambiguous = declaration;
-}
-
-static void add(struct registry *registry, const struct declaration *declaration)
-{
-    const struct spring_var *var = &declaration->var;
-    if (!declaration->injected) {
-        if (declaration->layer == LAYER_REMOTE)
-            registry->remote = declaration;
-        if (declaration->env_index == NOT_IN_ENV || declaration->layer != LAYER_ENV)
-            registry->not_in_env = declaration;
+    for (size_t i = 0; i < registries->list.count; i++) {
+        const struct registry *registry = registries_at(registries, i);
+        if (registry->artifact == artifact && str_eq(registry->map_key, map_key))
+            return registry;
     }
-    if (var->property == SPRING_UNKNOWN && var->nested_registry)
-        registry->nested = declaration;
-    if (!var->legacy_builtin && !str_eq(var->map_key, registry->map_key))
-        registry->other_key = var->map_key;
-    if (var->property == SPRING_SCALAR)
-        registry->scalar = declaration;
-    if (var->property == SPRING_NAME || var->property == SPRING_HOSTNAME ||
-        var->property == SPRING_TUNING)
-        registry->exists = true;
-    if (var->property == SPRING_NAME) {
-        settle(registry, declaration, &registry->name, true);
-        if (!declaration->injected)
-            settle(registry, declaration, &registry->found_name, false);
-    } else if (var->property == SPRING_HOSTNAME) {
-        settle(registry, declaration, &registry->hostname, true);
-        if (!declaration->injected)
-            settle(registry, declaration, &registry->found_hostname, false);
-    }
+    return NULL;
 }
 
-static struct registry *find_or_make(struct arena *arena, struct strmap *map,
-                                     struct registries *registries,
-                                     const struct policy *policy,
-                                     const struct declaration *declaration)
+struct grouper {
+    struct arena *arena;
+    const struct policy *policy;
+    struct str prefix;
+    struct binding binding;
+    struct strmap keys; /* type and key → index of the registry */
+    struct registries *out;
+};
+
+static const struct builtin *builtin_of_key(struct str map_key)
 {
-    const struct spring_var *var = &declaration->var;
-    bool fresh;
-    size_t *index = strmap_put(arena, map, var->uniform, registries->list.count, &fresh);
-    if (index == NULL)
-        return NULL;
-    if (!fresh)
-        return registries_at(registries, *index);
-    struct registry *registry =
-        arena_list_add(arena, &registries->list, sizeof(*registry));
-    if (registry == NULL)
-        return NULL;
-    *registry = (struct registry){
-        .artifact = var->artifact,
-        .uniform = var->uniform,
-        .map_key = var->builtin != NULL && builtin_has_host(var->builtin)
-                       ? var->builtin->key
-                       : var->map_key,
-        .other_key = str_null(),
-        .label = var->builtin != NULL ? var->builtin->env : var->key,
-        .builtin = var->builtin,
-        .first = declaration,
-        .exists = var->builtin != NULL && builtin_has_host(var->builtin) &&
-                  var->artifact == ARTIFACT_CONTAINER,
-    };
-    if (var->artifact == ARTIFACT_CONTAINER)
-        registry->listed = registries_listed(policy, var->uniform);
+    for (size_t i = 0; i < BUILTIN_COUNT; i++) {
+        if (str_eq(builtin_at(i)->key, map_key))
+            return builtin_at(i);
+    }
+    return NULL;
+}
+
+static void describe(struct grouper *grouper, struct registry *registry,
+                     const struct spring_element *key)
+{
+    registry->map_key = spring_element_key(grouper->arena, key);
+    registry->uniform = spring_element_uniform(grouper->arena, key);
+    registry->label = key->spelled;
+    registry->builtin = builtin_of_key(registry->map_key);
+    registry->known =
+        registry->builtin != NULL && has_client(registry->artifact, registry->builtin);
+    if (registry->builtin == NULL)
+        registry->builtin = builtin_by_uniform(registry->uniform);
+    if (registry->builtin != NULL)
+        registry->label = registry->builtin->env;
+    if (registry->artifact == ARTIFACT_CONTAINER)
+        registry->listed = registries_listed(grouper->policy, registry->uniform);
     if (registry->listed != NULL)
         registry->label = registry->listed->key;
+}
+
+static void bind(struct grouper *grouper, const struct spring_name *name,
+                 struct registry *registry)
+{
+    const struct builtin *builtin = registry->builtin;
+    registry->defaults = builtin != NULL &&
+                         spring_element_is(&name->e[4], builtin->uniform) &&
+                         registries_by_default(registry->artifact, builtin);
+    struct binding_entry entry;
+    binding_bind(&grouper->binding, name, registry->defaults,
+                 registry->defaults && has_oauth2(registry->artifact, builtin), &entry);
+    registry->name = entry.name.winner;
+    registry->hostname = entry.hostname.winner;
+    registry->ambiguous =
+        entry.name.rival != NULL ? entry.name.rival : entry.hostname.rival;
+    registry->found_name = entry.found_name;
+    registry->found_hostname = entry.found_hostname;
+    registry->scalar = entry.scalar;
+    registry->object = entry.object;
+    registry->invalid = entry.invalid;
+    registry->exists = entry.exists;
+}
+
+/* What is to be known of a declaration besides what it sets. */
+static void note(struct registry *registry, const struct declaration *declaration)
+{
+    if (declaration == NULL)
+        return;
+    if (registry->first == NULL)
+        registry->first = declaration;
+    if (declaration->injected)
+        return;
+    if (declaration->layer == LAYER_REMOTE)
+        registry->remote = declaration;
+    if (declaration->env_index == NOT_IN_ENV || declaration->layer != LAYER_ENV)
+        registry->not_in_env = declaration;
+}
+
+static struct registry *find_or_make(struct grouper *grouper, enum artifact artifact,
+                                     const struct spring_name *name)
+{
+    struct arena *arena = grouper->arena;
+    const struct spring_element *key = &name->e[4];
+    struct str text = arena_printf(arena, "%d%.*s", (int)artifact,
+                                   STR_ARG(spring_element_key(arena, key)));
+    bool fresh;
+    size_t *index =
+        strmap_put(arena, &grouper->keys, text, grouper->out->list.count, &fresh);
+    if (index == NULL)
+        return NULL;
+    if (!fresh) {
+        struct registry *known = registries_at(grouper->out, *index);
+        if (!known->exists)
+            bind(grouper, name, known);
+        return known;
+    }
+    struct registry *registry =
+        arena_list_add(arena, &grouper->out->list, sizeof(*registry));
+    if (registry == NULL)
+        return NULL;
+    registry->artifact = artifact;
+    describe(grouper, registry, key);
+    bind(grouper, name, registry);
     return registry;
 }
 
-void registries_group(struct arena *arena, const struct policy *policy,
+/* A built-in that no name makes a key for, but that a legacy spelling may reach. */
+static void add_reached(struct grouper *grouper, enum artifact artifact,
+                        const struct builtin *builtin)
+{
+    struct spring_name name = {.n = 5};
+    const struct str elements[] = {spring_uniform(grouper->arena, grouper->prefix),
+                                   STR("registries"), STR("recognized"),
+                                   str_of(artifact_name(artifact)), builtin->key};
+    for (size_t i = 0; i < name.n; i++)
+        name.e[i] = (struct spring_element){elements[i], elements[i], false};
+    struct binding_entry entry;
+    binding_bind(&grouper->binding, &name, true, true, &entry);
+    if (entry.name.winner == NULL && entry.hostname.winner == NULL &&
+        entry.invalid.count == 0)
+        return;
+    struct registry *registry = find_or_make(grouper, artifact, &name);
+    if (registry == NULL)
+        return;
+    note(registry, registry->name);
+    note(registry, registry->hostname);
+    if (registry->first == NULL && registry->invalid.count > 0)
+        note(registry, *(const struct declaration **)registry->invalid.items);
+}
+
+/* Besides the dashed one, those for which only another spelling of the key was seen. */
+static void add_all_reached(struct grouper *grouper)
+{
+    bool reached[ARTIFACT_RESOURCE + 1][BUILTIN_COUNT] = {{false}};
+    for (size_t i = 0; i < grouper->out->list.count; i++) {
+        const struct registry *registry = registries_at(grouper->out, i);
+        for (size_t k = 0; k < BUILTIN_COUNT; k++) {
+            if (registry->builtin == builtin_at(k) &&
+                !str_eq(registry->map_key, builtin_at(k)->key))
+                reached[registry->artifact][k] = true;
+        }
+    }
+    for (size_t i = 0; i <= ARTIFACT_RESOURCE; i++) {
+        for (size_t k = 0; k < BUILTIN_COUNT; k++) {
+            const struct builtin *builtin = builtin_at(k);
+            bool dashed = str_index(builtin->key, 0, '-') < builtin->key.n;
+            if ((dashed || reached[i][k]) &&
+                registries_by_default((enum artifact)i, builtin))
+                add_reached(grouper, (enum artifact)i, builtin);
+        }
+    }
+}
+
+static bool is_nested(const struct declaration *declaration)
+{
+    return declaration != NULL && !declaration->injected &&
+           declaration->var.property == SPRING_UNKNOWN &&
+           declaration->var.nested_registry;
+}
+
+/* A name that looks like a key with an underscore may fill in a key with a dash. */
+static void forgive(struct arena *arena, const struct registries *registries)
+{
+    struct strmap filling = {.slots = NULL};
+    for (size_t i = 0; i < registries->list.count; i++) {
+        struct registry *registry = registries_at(registries, i);
+        const struct declaration *set[] = {registry->name, registry->hostname};
+        for (size_t k = 0; k < 2; k++) {
+            note(registry, set[k]);
+            if (is_nested(set[k]) &&
+                strmap_put(arena, &filling, set[k]->variable, i, NULL) == NULL)
+                return;
+        }
+    }
+    for (size_t i = 0; i < registries->list.count && filling.count > 0; i++) {
+        struct registry *registry = registries_at(registries, i);
+        if (registry->nested != NULL &&
+            strmap_get(&filling, registry->nested->variable) != NULL)
+            registry->nested = NULL;
+    }
+}
+
+void registries_group(struct arena *arena, const struct policy *policy, struct str prefix,
                       const struct sources *sources, struct registries *ret_registries)
 {
-    struct strmap maps[ARTIFACT_RESOURCE + 1] = {{.slots = NULL}};
+    struct grouper grouper = {
+        .arena = arena, .policy = policy, .prefix = prefix, .out = ret_registries};
     *ret_registries = (struct registries){.list = {.items = NULL}};
-    for (size_t i = 0; i < sources->declared.count; i++) {
+    binding_index(arena, sources, &grouper.binding);
+    for (size_t i = 0; i < sources->declared.count && !arena->failed; i++) {
         const struct declaration *declaration = sources_at(sources, i);
-        struct registry *registry = find_or_make(arena, &maps[declaration->var.artifact],
-                                                 ret_registries, policy, declaration);
+        struct spring_name name;
+        enum artifact artifact;
+        if (!spring_path(arena, prefix, declaration->variable,
+                         declaration->layer == LAYER_ENV, &name, &artifact))
+            continue;
+        struct registry *registry = find_or_make(&grouper, artifact, &name);
         if (registry == NULL)
             return;
-        add(registry, declaration);
+        note(registry, declaration);
+        if (is_nested(declaration))
+            registry->nested = declaration;
     }
+    if (sources->declared.count == 0 || arena->failed)
+        return;
+    add_all_reached(&grouper);
+    forgive(arena, ret_registries);
 }

@@ -1,30 +1,35 @@
-/* The registries that the API would recognise: declarations grouped by key as Spring
- * groups them, with the value that wins for name and hostname. Pure. */
+/* The registries that the API would recognise: one for every key of its maps, bound as
+ * Spring binds it (binding.h). Pure. */
 #ifndef NRW_CORE_REGISTRIES_H
 #define NRW_CORE_REGISTRIES_H
 
+#include "core/binding.h"
 #include "core/sources.h"
 
 struct registry {
     enum artifact artifact;
-    struct str uniform; /* what Spring compares */
-    struct str map_key; /* the key of the map */
     struct str
-        other_key; /* a second key of the map that reads the same properties, or null */
-    struct str label; /* the key for people: as the policy or the variable spells it */
-    const struct builtin *builtin;             /* NULL: custom */
+        uniform; /* what Spring compares; keys that are equal in it read the same */
+    struct str map_key; /* the key of the map */
+    struct str label;   /* the key for people: as the policy or the variable spells it */
+    const struct builtin
+        *builtin;  /* equal to the key in Spring's eyes, or NULL: custom */
+    bool known;    /* the key is a built-in's, to the letter, and of a type that has it */
+    bool defaults; /* the API's own YAML has this entry, or one that Spring equates */
     const struct policy_registry *listed;      /* NULL: the policy does not list it */
     const struct declaration *name, *hostname; /* what wins, NULL when nothing sets it */
     const struct declaration *found_name,
         *found_hostname;                 /* the same without injection */
     const struct declaration *first;     /* any one declaration, never NULL */
     const struct declaration *remote;    /* one from the remote configuration, or NULL */
-    const struct declaration *ambiguous; /* as strong as the winner, with another value */
+    const struct declaration *ambiguous; /* as strong as a winner, with another value */
     const struct declaration
         *not_in_env; /* one that cannot be taken out of env, or NULL */
     const struct declaration
         *nested; /* a key with an underscore was meant here, or NULL */
     const struct declaration *scalar; /* a value for the key itself, or NULL */
+    const struct declaration *object; /* a value where properties are expected, or NULL */
+    struct arena_list invalid; /* of const struct declaration *: they do not convert */
     bool exists; /* a property is set: the API has this entry (docs/SPRING.md, R5.3) */
 };
 
@@ -38,12 +43,20 @@ static inline struct registry *registries_at(const struct registries *registries
     return (struct registry *)registries->list.items + i;
 }
 
-/* Groups. Declarations are borrowed and must stay where they are. Check arena->failed. */
-void registries_group(struct arena *arena, const struct policy *policy,
+/* The entry of the map with exactly this key, or NULL. */
+const struct registry *registries_find(const struct registries *registries,
+                                       enum artifact artifact, struct str map_key);
+
+/* Groups and binds. Declarations are borrowed and must stay where they are. Check
+ * arena->failed. */
+void registries_group(struct arena *arena, const struct policy *policy, struct str prefix,
                       const struct sources *sources, struct registries *ret_registries);
 
 /* The policy's entry whose key Spring would take for this one, or NULL. */
 const struct policy_registry *registries_listed(const struct policy *policy,
                                                 struct str uniform);
+
+/* Does the API's own YAML have an entry of this built-in under this type? */
+bool registries_by_default(enum artifact artifact, const struct builtin *builtin);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "core/builtin.h"
+#include "core/spring_name.h"
 #include "util/arena.h"
 #include "util/str.h"
 
@@ -27,17 +28,6 @@ enum spring_property {
     SPRING_OBJECT,  /* a property of the API that has properties itself, given a value */
     SPRING_UNKNOWN, /* a path below the key that the API does not know and ignores */
     SPRING_SCALAR,  /* no property at all: the key itself is given a value */
-};
-
-/* How the name leads to the property; a smaller one wins over a larger one within one
- * source (docs/SPRING.md, R4). */
-enum spring_form {
-    SPRING_FORM_UPPER, /* PREFIX_…_ECRPUBLIC_HOSTNAME: capitals, dashes removed */
-    SPRING_FORM_UPPER_LEGACY, /* PREFIX_…_ECR_PUBLIC_HOSTNAME: dashes to underscores */
-    SPRING_FORM_LOWER,        /* the two in lower case */
-    SPRING_FORM_LOWER_LEGACY,
-    SPRING_FORM_DOTTED, /* prefix.….ecr-public.hostname, as Spring spells it */
-    SPRING_FORM_MAPPED, /* any other spelling that maps to the property */
 };
 
 struct spring_var {
@@ -63,13 +53,15 @@ struct spring_var {
 bool spring_parse(struct arena *arena, struct str prefix, struct str name,
                   bool environment, struct spring_var *ret_var);
 
+/* The elements of the name, if it has at least five and the first four are those of a
+ * type of registries of this prefix: the fifth is the key. */
+bool spring_path(struct arena *arena, struct str prefix, struct str name,
+                 bool environment, struct spring_name *ret_name,
+                 enum artifact *ret_artifact);
+
 /* The cheap question before: do the letters of the name begin with "<prefix>registries"?
  */
 bool spring_concerns(struct str prefix, struct str name);
-
-/* `text` in any case, with or without dashes and underscores, is the same as `uniform`.
- */
-bool spring_same(struct str uniform, struct str text);
 
 /* Blank to Spring's validator: nothing but characters of Java's Character.isWhitespace.
  */
@@ -77,9 +69,6 @@ bool spring_blank(struct str text);
 
 /* Would Spring convert this value of a SPRING_TUNING property? (docs/SPRING.md, R5.1) */
 bool spring_converts(struct str property_text, struct str value);
-
-/* Lower case letters and digits of `text`, in the arena. */
-struct str spring_uniform(struct arena *arena, struct str text);
 
 /* "PREFIX_REGISTRIES_RECOGNIZED_CONTAINER_KEY_" + "NAME" or "HOSTNAME", in the arena. */
 struct str spring_variable(struct arena *arena, struct str prefix, struct str key,
