@@ -27,6 +27,9 @@ final class Answers {
                 one.put("key", registry.key());
                 one.put("name", entry == null ? null : entry.getName());
                 one.put("hostname", registry.hostname());
+                if (entry != null && !registry.hostname().equals(entry.getHostname())) {
+                    one.put("entryHostname", entry.getHostname());
+                }
                 one.put("known", registry.known());
                 if (entry != null) {
                     one.put("credentialValidation", entry.getCredentialValidation().isEnabled());

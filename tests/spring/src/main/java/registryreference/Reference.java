@@ -20,6 +20,7 @@ import org.springframework.boot.env.YamlPropertySourceLoader;
 import org.springframework.boot.support.SpringApplicationJsonEnvironmentPostProcessor;
 import org.springframework.boot.support.SystemEnvironmentPropertySourceEnvironmentPostProcessor;
 import org.springframework.cloud.bootstrap.config.BootstrapPropertySource;
+import org.springframework.cloud.bootstrap.config.PropertySourceBootstrapProperties;
 import org.springframework.core.env.ConfigurableEnvironment;
 import org.springframework.core.env.EnumerablePropertySource;
 import org.springframework.core.env.MutablePropertySources;
@@ -103,13 +104,36 @@ final class Reference {
         new SpringApplicationJsonEnvironmentPostProcessor()
                 .postProcessEnvironment(environment, application);
         if (input.remote() != null) {
-            List<PropertySource<?>> remote = remote(input.remote());
-            for (int i = remote.size() - 1; i >= 0; i--) {
-                sources.addFirst(remote.get(i));
-            }
+            insertRemote(sources, remote(input.remote()));
         }
         ConfigurationPropertySources.attach(environment);
         return environment;
+    }
+
+    /** Where Spring Cloud's PropertySourceBootstrapConfiguration puts them: first, unless they say no. */
+    private static void insertRemote(MutablePropertySources sources, List<PropertySource<?>> remote) {
+        StandardEnvironment alone = new StandardEnvironment() {
+            @Override
+            protected void customizePropertySources(MutablePropertySources none) {
+                // nothing but the remote configuration
+            }
+        };
+        remote.forEach(alone.getPropertySources()::addLast);
+        PropertySourceBootstrapProperties wishes = new PropertySourceBootstrapProperties();
+        Binder.get(alone).bind("spring.cloud.config", Bindable.ofInstance(wishes));
+        if (wishes.isAllowOverride() && wishes.isOverrideNone()) {
+            remote.forEach(sources::addLast);
+            return;
+        }
+        boolean first = !wishes.isAllowOverride() || wishes.isOverrideSystemProperties();
+        for (int i = remote.size() - 1; i >= 0; i--) {
+            if (first) {
+                sources.addFirst(remote.get(i));
+            } else {
+                sources.addAfter(StandardEnvironment.SYSTEM_ENVIRONMENT_PROPERTY_SOURCE_NAME,
+                        remote.get(i));
+            }
+        }
     }
 
     private ConfigurableEnvironment newEnvironment() {

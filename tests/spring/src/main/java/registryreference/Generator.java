@@ -1,0 +1,255 @@
+package registryreference;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.SplittableRandom;
+
+/**
+ * Makes environments and policies: mostly sensible ones, bent a little, so that all rules are met
+ * often, near their edges, and together. The same seed and number give the same case.
+ */
+final class Generator {
+
+    /**
+     * One case.
+     *
+     * @param number  its number, from which it was made
+     * @param service nvcf or nvct
+     * @param env     the environment, in the container's order
+     * @param policy  the policy as JSON-able maps: mode, unlisted, registries by key
+     */
+    record Case(long number, String service, Map<String, String> env, Map<String, Object> policy) {
+    }
+
+    private static final List<String> BUILT_IN = List.of("NGC", "DOCKER", "ECR", "ECR_PUBLIC",
+            "ECRPUBLIC", "ECR-PUBLIC", "ACR", "VOLCENGINE", "HARBOR", "ARTIFACTORY");
+    private static final List<String> KEYS = List.of("GHCR", "QUAY", "MYREG", "CORP", "A", "B1",
+            "X2Y", "INTERNAL");
+    private static final List<String> ODD_KEYS = List.of("MY_REG", "MY-REG", "123", "0", "3SCALE",
+            "GH!CR", "-GHCR", "GHCR-", "G-HCR", "GH.CR", "GH CR", "NAME", "HOSTNAME", "_", "1_2",
+            "ECR_PRIVATE", "ECR_PUBLIC_X", "DOC-KER", "DOCKER-", "HAR-BOR", "E-CR", "A_B_C", "--",
+            "!", "0_1", "00", "ECR--PUBLIC", "NGC_2", "CONTAINER", "Ghcr", "gHCR", "GHCR$", "Q/UAY");
+    private static final List<String> TUNING = List.of("CALLTIMEOUT", "CALL_TIMEOUT", "READTIMEOUT",
+            "WRITE_TIMEOUT", "CONNECTION-TIMEOUT", "OAUTH2_BASEURL", "OAUTH2_BASE_URL",
+            "OAUTH2_GROUPSCOPE", "CREDENTIALVALIDATION_ENABLED", "CREDENTIAL_VALIDATION_ENABLED",
+            "ARTIFACTVALIDATION_ENABLED", "ARTIFACT-VALIDATION_ENABLED");
+    private static final List<String> STRAY = List.of("FOO", "NAME_0", "HOSTNAME_X", "HOST_NAME",
+            "HOST-NAME", "NAME_NAME", "CREDENTIALVALIDATION", "OAUTH2", "0_NAME", "FOO_HOSTNAME",
+            "OAUTH_2_BASEURL", "CALL_TIME_OUT", "CREDENTIALVALIDATION_ENABLED_X");
+    private static final List<String> NAMES = List.of("GitHub", "Quay", "Corp", "Corp", "Internal",
+            "Docker Hub Registry", "docker hub registry", "Harbor Registry",
+            "AWS ECR Public Registry", "", " ", "\t", "\u00a0", "\u2003", " Corp", "Corp ", "x",
+            "JFrog Artifactory Registry", "NGC Private Registry", "\u00dcber \"Reg\"", "0", "true");
+    private static final List<String> HOSTS = List.of("ghcr.io", "quay.io", "registry.corp.example",
+            "registry.corp.example", "internal.example", "docker.io", "nvcr.io", "public.ecr.aws",
+            "stg.nvcr.io", "", " ", "ghcr.io:5000", "https://ghcr.io", "ghcr.io/org", "GHCR.io",
+            "ghcr.io.", "my_reg.io", "canary.nvcr.io", "helm.canary.ngc.nvidia.com",
+            "123456789012.dkr.ecr.us-east-1.amazonaws.com", "x.azurecr.io", "azurecr.io",
+            "a-cn-beijing.cr.volces.com", "10.0.0.1", "10.0.0.256", "reg.1corp", "registry",
+            "localhost", "-a.io", "a-.io", "a..io", "[::1]", "httpd.example", " ghcr.io",
+            "\u00fc.example", "a.b.c.d.e", "1.io", "12", "user@ghcr.io", "dkr.ecr.amazonaws.com");
+    private static final List<String> TIMEOUTS = List.of("10s", "500", "PT5S", "1m", "", "abc",
+            "10 s", "5w", "-1s", "2d", "P1D", "10S");
+    private static final List<String> SWITCHES = List.of("true", "false", "yes", "OFF", "1", "maybe",
+            "", " true ");
+    private static final List<String> TYPES = List.of("HELM", "MODEL", "RESOURCE");
+
+    private final long seed;
+
+    Generator(long seed) {
+        this.seed = seed;
+    }
+
+    Case make(long number) {
+        return new Maker(new SplittableRandom(seed * 1_000_003L + number)).make(number);
+    }
+
+    private static final class Maker {
+
+        private final SplittableRandom random;
+        private final Map<String, String> env = new LinkedHashMap<>();
+        private String root = "NVCF";
+
+        Maker(SplittableRandom random) {
+            this.random = random;
+        }
+
+        private boolean chance(int percent) {
+            return random.nextInt(100) < percent;
+        }
+
+        private <T> T pick(List<T> list) {
+            return list.get(random.nextInt(list.size()));
+        }
+
+        Case make(long number) {
+            if (chance(20)) {
+                root = "NVCT";
+            }
+            Map<String, Object> policy = policy();
+            int entries = random.nextInt(5);
+            boolean sane = chance(45);
+            for (int i = 0; i < entries; i++) {
+                entry(sane);
+            }
+            if (chance(15)) {
+                put("SOME_OTHER_VARIABLE", "x");
+            }
+            if (chance(3)) {
+                put(root + "_REGISTRIES_RECOGNIZED" + (chance(50) ? "" : "_CONTAINER"), "x");
+            }
+            if (chance(3)) {
+                put(pick(List.of("_REGISTRIES_RECOGNISED_CONTAINER_A_NAME",
+                        "REGISTRIES_RECOGNIZED_CONTAINER_A_NAME",
+                        "_REGISTRIES_RECOGNIZED_CONTAINERS_A_NAME", "_REGISTRIES_CONTAINER_A_NAME",
+                        "-REGISTRIES_RECOGNIZED_CONTAINER_A_NAME",
+                        "_REGISTRIES_RECOGNIZED_0_CONTAINER_A_NAME"))
+                        .transform(rest -> root + rest), pick(NAMES));
+            }
+            return new Case(number, root.toLowerCase(Locale.ROOT), env, policy);
+        }
+
+        private Map<String, Object> policy() {
+            Map<String, Object> policy = new LinkedHashMap<>();
+            policy.put("mode", chance(85) ? "Inject" : "Check");
+            policy.put("unlisted", pick(List.of("Warn", "Warn", "Warn", "Allow", "Deny", "Remove")));
+            Map<String, Object> registries = new LinkedHashMap<>();
+            int count = chance(60) ? 0 : 1 + random.nextInt(2);
+            for (int i = 0; i < count; i++) {
+                String key = pick(KEYS);
+                registries.put(key, Map.of("name", "Policy " + key, "hostname",
+                        key.toLowerCase(Locale.ROOT) + ".policy.example"));
+            }
+            if (chance(5)) {
+                registries.put("HARBOR",
+                        Map.of("name", "Harbor Registry", "hostname", "harbor.policy.example"));
+            }
+            policy.put("registries", registries);
+            return policy;
+        }
+
+        private void put(String name, String value) {
+            if (!name.isEmpty()) {
+                env.putIfAbsent(name, value);
+            }
+        }
+
+        private void entry(boolean sane) {
+            String type = chance(sane ? 95 : 85) ? "CONTAINER" : pick(TYPES);
+            String key = chance(sane ? 90 : 40) ? pick(KEYS)
+                    : chance(50) ? pick(BUILT_IN) : pick(ODD_KEYS);
+            String prefix = root + "_REGISTRIES_RECOGNIZED_" + type + "_" + key;
+            boolean tuningOnly = BUILT_IN.contains(key) && chance(50);
+            int style = sane && chance(85) ? 0 : random.nextInt(12);
+            if (!tuningOnly && chance(sane ? 97 : 85)) {
+                put(spell(prefix, "NAME", chance(90) ? style : random.nextInt(12)),
+                        sane && chance(90) ? key + random.nextInt(3) : pick(NAMES));
+            }
+            if (!tuningOnly && chance(sane ? 97 : 85)) {
+                put(spell(prefix, "HOSTNAME", chance(90) ? style : random.nextInt(12)),
+                        sane && chance(90)
+                                ? key.toLowerCase(Locale.ROOT).replaceAll("[^a-z]", "")
+                                        + random.nextInt(3) + ".example"
+                                : pick(HOSTS));
+            }
+            if (tuningOnly || chance(15)) {
+                String property = pick(TUNING);
+                put(spell(prefix, property, chance(80) ? 0 : random.nextInt(12)),
+                        property.contains("TIMEOUT")
+                                ? chance(70) ? "10s" : pick(TIMEOUTS)
+                                : property.endsWith("ENABLED")
+                                        ? chance(70) ? "false" : pick(SWITCHES) : "x");
+            }
+            if (chance(sane ? 1 : 6)) {
+                put(spell(prefix, pick(STRAY), random.nextInt(12)), "x");
+            }
+            if (chance(sane ? 0 : 3)) {
+                put(prefix, chance(50) ? "" : "x");
+            }
+            if (chance(sane ? 0 : 8)) {
+                put(spell(prefix, chance(50) ? "NAME" : "HOSTNAME", random.nextInt(12)),
+                        chance(50) ? pick(NAMES) : pick(HOSTS));
+            }
+        }
+
+        /** One of many ways to write it. */
+        private String spell(String prefix, String property, int style) {
+            String upper = prefix + "_" + property;
+            return switch (style) {
+                case 1 -> upper.toLowerCase(Locale.ROOT);
+                case 2 -> mixed(upper);
+                case 3 -> dotted(prefix, property).toLowerCase(Locale.ROOT);
+                case 4 -> dotted(prefix, property);
+                case 5 -> doubled(upper);
+                case 6 -> dashed(upper);
+                case 7 -> bracketed(prefix, property);
+                case 8 -> upper.replaceFirst("_", pick(List.of("-", ".", "", "__", " ")));
+                case 9 -> sprinkled(upper);
+                default -> upper;
+            };
+        }
+
+        private String mixed(String text) {
+            StringBuilder out = new StringBuilder();
+            text.chars().forEach(c -> out.append(
+                    chance(30) ? Character.toLowerCase((char) c) : (char) c));
+            return out.toString();
+        }
+
+        /** nvcf.registries.recognized.container.KEY.property, the key as it is or lower. */
+        private String dotted(String prefix, String property) {
+            String[] parts = prefix.split("_", 5);
+            String key = parts.length == 5 ? parts[4] : "";
+            String tail = property.equals("CALLTIMEOUT") ? "call-timeout"
+                    : property.toLowerCase(Locale.ROOT).replace('_', chance(50) ? '.' : '-');
+            return String.join(".", parts[0], parts[1], parts[2], parts[3])
+                    .toLowerCase(Locale.ROOT) + "." + (chance(50) ? key.replace('_', '-') : key)
+                    + "." + tail;
+        }
+
+        private String doubled(String text) {
+            int at = random.nextInt(text.length());
+            String extra = chance(70) ? "_" : "__";
+            return chance(30) ? text + extra : chance(20) ? extra + text
+                    : text.substring(0, at) + extra + text.substring(at);
+        }
+
+        private String dashed(String text) {
+            int at = random.nextInt(text.length());
+            return text.substring(0, at) + "-" + text.substring(at);
+        }
+
+        private String bracketed(String prefix, String property) {
+            String[] parts = prefix.split("_", 5);
+            String head = String.join("_", parts[0], parts[1], parts[2], parts[3]);
+            String key = parts.length == 5 ? parts[4] : "";
+            return switch (random.nextInt(4)) {
+                case 0 -> head + "[" + key + "]_" + property;
+                case 1 -> head + "_[" + key + "]_" + property;
+                case 2 -> head.toLowerCase(Locale.ROOT).replace('_', '.') + "["
+                        + key.replace(".", "") + "]."
+                        + property.toLowerCase(Locale.ROOT);
+                default -> head + "_" + key + "[" + property + "]";
+            };
+        }
+
+        private String sprinkled(String text) {
+            int at = random.nextInt(text.length());
+            String odd = pick(List.of("!", " ", "$", "/", ".", "[", "]", "~", "@", "{"));
+            return text.substring(0, at) + odd + text.substring(at);
+        }
+    }
+
+    static List<String> images(Case one) {
+        List<String> result = new ArrayList<>();
+        one.env().values().forEach(value -> {
+            if (!value.isBlank() && value.indexOf('.') > 0) {
+                result.add(value + "/org/image:tag");
+            }
+        });
+        return result;
+    }
+}
