@@ -71,6 +71,7 @@ before=$(awk '{ print $14 + $15 }' "/proc/$SERVER_PID/stat")
 sleep 1
 spent=$(($(awk '{ print $14 + $15 }' "/proc/$SERVER_PID/stat") - before))
 at_most "${#fds[@]} silent connections: it does not spin (CPU, hundredths of a second)" 20 "$spent"
+run "beside them" --connections 1 --requests 20 --fresh
 ok "and answers probes" curl -fsS --max-time 2 "$METRICS_URL/readyz"
 for fd in "${fds[@]}"; do exec {fd}>&-; done
 goes_on() {

@@ -1,10 +1,10 @@
 /* Taking connections in, and what to do when there are too many; see worker.h.
  *
- * At the limit the longest idle connection makes room: a client's next request on it
- * opens a new one. With none idle, a few more are let in to be told 503, and beyond those
- * the connection is closed at once. When descriptors run out the same is done, and in the
- * end a spare one is given up to accept and close, so that a full queue never makes the
- * loop spin. */
+ * At the limit the longest idle connection, or one that began its handshake and went
+ * silent, makes room: a client's next request opens a new one. With none idle, a few more
+ * are let in to be told 503, and beyond those the connection is closed at once. When
+ * descriptors run out the same is done, and in the end a spare one is given up to accept
+ * and close, so that a full queue never makes the loop spin. */
 #include "net/worker.h"
 
 #include <errno.h>
@@ -17,14 +17,31 @@
 #define ACCEPTS_MAXIMUM 64 /* per turn, so that those who are in get their turn too */
 #define PLAIN_MAXIMUM   64 /* probes and scrapes */
 #define SHED_MAXIMUM    16
+/* A handshake takes milliseconds; whoever needs longer has its ten seconds only while
+ * nobody else waits. */
+#define SILENT_MS 1000
 
-bool worker_relieve(struct worker *worker)
+static bool silent(const struct conn *conn)
+{
+    return conn->state == CONN_LINGER ||
+           (conn->state == CONN_HANDSHAKE &&
+            conn->worker->now - conn->last_active > SILENT_MS);
+}
+
+/* Ends the connection that is longest idle; of those, if any, that will not ask anything
+ * more. False: there is none, or, with `silent_only`, none of the latter. */
+static bool relieve(struct worker *worker, bool silent_only)
 {
     struct conn *oldest = NULL;
+    bool found_silent = false;
     for (struct conn *conn = worker->all; conn != NULL; conn = conn->next) {
-        bool over = conn_idle(conn) || conn->state == CONN_LINGER;
-        if (over && (oldest == NULL || conn->last_active < oldest->last_active))
+        bool quiet = silent(conn);
+        if (!quiet && (silent_only || found_silent || !conn_idle(conn)))
+            continue;
+        if (oldest == NULL || quiet != found_silent ||
+            conn->last_active < oldest->last_active)
             oldest = conn;
+        found_silent = found_silent || quiet;
     }
     if (oldest == NULL)
         return false;
@@ -32,6 +49,11 @@ bool worker_relieve(struct worker *worker)
         stream_shutdown(&oldest->stream);
     conn_kill(oldest);
     return true;
+}
+
+bool worker_relieve(struct worker *worker)
+{
+    return relieve(worker, false);
 }
 
 static void accept_and_close(struct worker *worker, int listen_fd)
@@ -47,6 +69,8 @@ static void take_in(struct worker *worker, int fd, bool plain)
 {
     unsigned *count = plain ? &worker->plain_count : &worker->count;
     unsigned limit = plain ? PLAIN_MAXIMUM : worker->server->max_connections;
+    while (*count >= limit && relieve(worker, true)) {
+    }
     if (*count >= limit)
         (void)worker_relieve(worker);
     bool shed = *count >= limit;
