@@ -44,15 +44,17 @@ END
     make_cert hook-ca hook "/CN=$hook_name" "$names,IP:$E2E_HOOK_IP"
 }
 
-# hook_client PATH: the clientConfig of a webhook, as JSON
+# hook_client PATH: the clientConfig of a webhook, as JSON. With E2E_NO_BUNDLE the webhook has
+# to write its caBundle itself.
 hook_client() {
-    local ca
-    ca=$(base64_line "$E2E_TMP/pki/hook-ca.crt")
+    local bundle=
+    [ -n "${E2E_NO_BUNDLE:-}" ] ||
+        bundle=", \"caBundle\": \"$(base64_line "$E2E_TMP/pki/hook-ca.crt")\""
     if [ -n "${E2E_KUBECONFIG:-}" ]; then
-        echo "{\"url\": \"https://$E2E_HOOK_IP:$E2E_HOOK_PORT$1\", \"caBundle\": \"$ca\"}"
+        echo "{\"url\": \"https://$E2E_HOOK_IP:$E2E_HOOK_PORT$1\"$bundle}"
     else
         echo "{\"service\": {\"name\": \"$hook_name\", \"namespace\": \"$hook_namespace\"," \
-            "\"port\": $E2E_HOOK_PORT, \"path\": \"$1\"}, \"caBundle\": \"$ca\"}"
+            "\"port\": $E2E_HOOK_PORT, \"path\": \"$1\"}$bundle}"
     fi
 }
 
@@ -176,24 +178,39 @@ hook_kubeconfig() {
     kubectl apply -f "$E2E_LIB/webhook-rbac.yaml" >/dev/null
     token=$(kubectl -n "$hook_namespace" create token "$hook_name" --duration 2h)
     kubectl config view --raw --minify --flatten -o json | jq --arg t "$token" \
-        '.users = [{name: "webhook", user: {token: $t}}] | .contexts[0].context.user = "webhook"' >"$1"
+        --arg n "$hook_namespace" '.users = [{name: "webhook", user: {token: $t}}] |
+            .contexts[0].context |= . + {user: "webhook", namespace: $n}' >"$1"
     chmod 600 "$1"
 }
 
-hook_listens() { curl -fsS --max-time 3 "http://127.0.0.1:$E2E_HOOK_METRICS/healthz" >/dev/null 2>&1; }
-hook_listens_or_died() { hook_listens || ! kill -0 "$(cat "$E2E_TMP/webhook.pid")" 2>/dev/null; }
+hook_listens() { curl -fsS --max-time 3 "http://127.0.0.1:$1/healthz" >/dev/null 2>&1; }
+hook_listens_or_died() { hook_listens "$2" || ! kill -0 "$(cat "$E2E_TMP/$1.pid")" 2>/dev/null; }
 
-# hook_start_live [serve flags…]: policy and ConfigMaps through the API; it need not be ready
+# hook_start_live [serve flags…]: policy and ConfigMaps through the API, certificates from
+# files; it need not be ready
 hook_start_live() {
-    hook_address
-    hook_kubeconfig "$E2E_TMP/webhook.kubeconfig"
-    spawn webhook "$E2E_WEBHOOK_BIN" serve --listen "$E2E_HOOK_IP:$E2E_HOOK_PORT" \
-        --metrics-listen "127.0.0.1:$E2E_HOOK_METRICS" --kubeconfig "$E2E_TMP/webhook.kubeconfig" \
+    hook_start_cluster webhook "$E2E_HOOK_IP:$E2E_HOOK_PORT" "$E2E_HOOK_METRICS" \
+        --tls-cert "$E2E_TMP/pki/hook.crt" --tls-key "$E2E_TMP/pki/hook.key" "$@"
+}
+
+# hook_start_self [serve flags…]: likewise, with certificates of its own making
+hook_start_self() {
+    hook_start_cluster webhook "$E2E_HOOK_IP:$E2E_HOOK_PORT" "$E2E_HOOK_METRICS" \
+        --tls-secret "$hook_namespace/$hook_name-tls" --webhook-config "$hook_name" \
+        --dns-name "$hook_name.$hook_namespace.svc" "$@"
+}
+
+# hook_start_cluster NAME ADDRESS METRICS-PORT [serve flags…]
+hook_start_cluster() {
+    local name=$1 address=$2 metrics=$3
+    shift 3
+    [ -f "$E2E_TMP/webhook.kubeconfig" ] || hook_kubeconfig "$E2E_TMP/webhook.kubeconfig"
+    spawn "$name" env POD_NAME="$name" "$E2E_WEBHOOK_BIN" serve --listen "$address" \
+        --metrics-listen "127.0.0.1:$metrics" --kubeconfig "$E2E_TMP/webhook.kubeconfig" \
         --policy-configmap "$hook_namespace/nvcf-registry-policy" \
-        --tls-cert "$E2E_TMP/pki/hook.crt" --tls-key "$E2E_TMP/pki/hook.key" \
         --log-format text --drain-seconds 0 "$@"
-    wait_for 5 'the webhook to listen' hook_listens_or_died
-    hook_listens
+    wait_for 5 'the webhook to listen' hook_listens_or_died "$name" "$metrics"
+    hook_listens "$metrics"
 }
 
 # hook_stop: ends it, and waits until it is gone
@@ -261,8 +278,20 @@ policy_text() {
 # policy: the same, put into force as the policy file
 policy() { policy_text "$@" | policy_set; }
 
+# policy_in_force: likewise, and waits until the webhook has it
+policy_in_force() {
+    local before
+    before=$(policy_hash)
+    policy_configmap >/dev/null
+    wait_for 5 'the new policy' policy_hash_is_not "$before"
+}
+
 # policy_configmap: the policy from standard input, as the ConfigMap that is watched
 policy_configmap() {
     kubectl -n "$hook_namespace" create configmap nvcf-registry-policy --dry-run=client \
         -o yaml --from-literal=policy.yaml="$(cat)" | kubectl apply -f - 2>&1
+}
+
+policy_gone() {
+    kubectl -n "$hook_namespace" delete configmap nvcf-registry-policy --ignore-not-found >/dev/null
 }

@@ -8,7 +8,7 @@
 ghcr='GHCR=ghcr.io=GitHub Container Registry'
 mapfile -t flags < <(key_flags GHCR ghcr.io 'GitHub Container Registry')
 hook_unconfig
-kubectl -n "$hook_namespace" delete configmap nvcf-registry-policy --ignore-not-found >/dev/null
+policy_gone
 
 if ! hook_start_live; then
     skip 'the live webhook' "$(tail -n 1 "$E2E_TMP/log/webhook.log" | cut -c1-160)"
@@ -48,14 +48,9 @@ check 'an edited policy is in force within a second and a half' [ "$slowest" -lt
 
 # ---- what only the -env ConfigMap says
 set_env() { kubectl -n nvcf set env "deployment/$deployment" -c helm-nvcf-api "$@"; }
-in_force() { # policy from standard input
-    local before
-    before=$(policy_hash)
-    policy_configmap >/dev/null
-    wait_for 5 'the new policy' policy_hash_is_not "$before"
-}
 check 'GHCR through Helm values' api_upgrade "${flags[@]}"
-in_force < <(policy_text 'mode: Check' -- "$ghcr")
+expect_no_text '  without a warning' warnings.go
+policy_in_force < <(policy_text 'mode: Check' -- "$ghcr")
 check 'Check: the ConfigMap alone is enough' set_env "${registry}_GHCR_NAME-" "${registry}_GHCR_HOSTNAME-"
 check '  and it is not in env' env_absent "${registry}_GHCR_HOSTNAME"
 
@@ -77,7 +72,7 @@ done
 same 'ten times without the ConfigMap entries: refused' 0 "$missed"
 same 'ten times just after they were written: allowed' 0 "$refused"
 
-in_force < <(policy_text 'unlisted: Remove' -- "$ghcr")
+policy_in_force < <(policy_text 'unlisted: Remove' -- "$ghcr")
 mapfile -t gitlab < <(key_flags GITLAB registry.gitlab.com GitLab)
 expect_refused 'unlisted Remove: what comes from a ConfigMap cannot be taken out' api_upgrade "${gitlab[@]}"
 expect_text '  and it says what to unset' GITLAB 'Helm value'
@@ -91,6 +86,6 @@ check 'a bad policy that slips past' wait_for 10 'it to be stored' policy_config
     < <(policy_text -- 'DOCKER=mirror.corp.example=Mirror')
 sleep 1
 same '  does not replace the good one' "$hash" "$(policy_hash)"
-kubectl -n "$hook_namespace" delete configmap nvcf-registry-policy >/dev/null
+policy_gone
 sleep 1
 same 'nor does its end' "$hash" "$(policy_hash)"

@@ -1,0 +1,60 @@
+# shellcheck shell=bash
+# helms: 4
+# What users see (Events), and --reconcile: an edited policy reaches the Deployments without
+# Helm, once, and does not fight anybody.
+# shellcheck source=../lib/scenario.sh
+. "$E2E_LIB/scenario.sh"
+
+policy_gone
+kubectl delete events -A --all >/dev/null 2>&1 || true
+ghcr='GHCR=ghcr.io=GitHub Container Registry'
+policy_text -- "$ghcr" | policy_configmap >/dev/null
+if ! hook_start_live; then
+    skip 'Events' "$(tail -n 1 "$E2E_TMP/log/webhook.log" | cut -c1-160)"
+    policy_gone
+    exit 0
+fi
+wait_for 10 'readiness' hook_ready
+hook_config Fail
+wait_for 10 'the API server to call the webhook' hook_called
+
+event() { # NAMESPACE KIND NAME REASON
+    kubectl -n "$1" get events.events.k8s.io -o json | jq -e --arg k "$2" --arg n "$3" --arg r "$4" \
+        '.items[] | select(.regarding.kind == $k and .regarding.name == $n and .reason == $r)'
+}
+check 'an Event says that the policy was accepted' wait_for 5 'the Event' \
+    event "$hook_namespace" ConfigMap nvcf-registry-policy Accepted
+check 'the API is there' api_install
+check 'an Event on the Deployment: Injected' wait_for 5 'the Event' event nvcf Deployment "$deployment" Injected
+run kubectl -n nvcf set env "deployment/$deployment" -c helm-nvcf-api "${registry}_DOCKER_HOSTNAME=x.example"
+check 'an Event on the Deployment: Denied' wait_for 5 'the Event' event nvcf Deployment "$deployment" Denied
+check '  as kubectl describe shows it' bash -c "kubectl -n nvcf describe deployment $deployment | grep -q Denied"
+check 'Events are few' [ "$(kubectl -n nvcf get events.events.k8s.io -o json |
+    jq '[.items[] | select(.reason == "Injected" or .reason == "Denied")] | length')" -le 3 ]
+kubectl -n nvcf delete events --all >/dev/null
+run kubectl -n nvcf set env "deployment/$deployment" -c helm-nvcf-api "${registry}_DOCKER_HOSTNAME=x.example" --dry-run=server
+sleep 1
+no_event() { ! event nvcf Deployment "$deployment" Denied; }
+check 'a dry run leaves none' no_event
+
+# ---- without --reconcile the next update brings it, with it the policy alone does
+policy_in_force < <(policy_text -- "$ghcr" 'INTERNAL=registry.corp.example=Corporate')
+sleep 1
+check 'without --reconcile a new policy waits for the next update' env_absent "${registry}_INTERNAL_HOSTNAME"
+hook_stop
+check 'with --reconcile' hook_start_live --reconcile
+wait_for 10 'readiness' hook_ready
+came() { env_is "${registry}_INTERNAL_HOSTNAME" registry.corp.example; }
+check '  what the policy lists comes' wait_for 30 'the registry' came
+check '  runs' rolled_out
+policy_in_force < <(policy_text -- "$ghcr")
+went() { env_absent "${registry}_INTERNAL_HOSTNAME"; }
+check '  what it lists no more goes' wait_for 20 'the registry to go' went
+check '  runs' rolled_out
+before=$(generation)
+sleep 4
+same '  and then there is peace' "$before" "$(generation)"
+check 'helm upgrades on, without a conflict' api_upgrade --set-string api.awsRegion=eu-west-1
+check '  with the registry' env_is "${registry}_GHCR_HOSTNAME" ghcr.io
+check 'no variable twice' no_duplicate_env
+policy_gone
