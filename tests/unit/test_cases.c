@@ -18,10 +18,10 @@
 #include <cmocka.h>
 
 #include "admit/admit.h"
-#include "admit/patch_json.h"
 #include "app/handlers.h"
 #include "app/publish.h"
 #include "cli/manifests.h"
+#include "tests/unit/support/json_patch.h"
 #include "tests/unit/support/net_peer.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -179,7 +179,7 @@ static json_t *verdict_of(struct way *way, json_t *object)
     bool allowed = json_is_true(json_object_get(mutated, "allowed"));
     if (allowed) {
         json_t *inside = json_object_get(json_object_get(review, "request"), "object");
-        assert_true(json_array_size(patch) == 0 || patch_apply(inside, patch, NULL));
+        assert_true(json_array_size(patch) == 0 || json_patch_apply(inside, patch, NULL));
         json_t *validated = ask(way, ADMIT_VALIDATE, review);
         allowed = json_is_true(json_object_get(validated, "allowed"));
         assert_null(json_object_get(validated, "patch"));

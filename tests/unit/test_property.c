@@ -20,6 +20,7 @@
 
 #include "admit/judge.h"
 #include "policy/policy_load.h"
+#include "tests/unit/support/json_patch.h"
 #include "util/mem.h"
 #include "util/num.h"
 
@@ -170,9 +171,10 @@ static bool pass(const struct policy *policy, enum admit_endpoint endpoint,
 {
     struct arena arena;
     struct review review;
-    struct judged judged = {.patch = NULL};
+    struct judged judged = {.patch_problem = NULL};
     struct err err = {.code = ERR_NONE};
     arena_init(&arena, 16u << 20);
+    json_t *before = json_deep_copy(object);
     json_t *root = review_of(object);
     const struct admit_input input = {.endpoint = endpoint,
                                       .policy = policy,
@@ -183,8 +185,15 @@ static bool pass(const struct policy *policy, enum admit_endpoint endpoint,
     assert_null(judged.patch_problem);
     bool allowed = judged.decision.allowed;
     if (!allowed)
-        assert_null(judged.patch);
-    *ret_patch = judged.patch;
+        assert_int_equal(judged.patch.size, 0);
+    *ret_patch = judged.patch.size > 0
+                     ? json_loadb(judged.patch.data, judged.patch.size, 0, NULL)
+                     : NULL;
+    /* The text, applied as the API server would, gives what was made in memory. */
+    assert_true(judged.patch.size == 0 || json_patch_apply(before, *ret_patch, NULL));
+    assert_true(json_equal(before, object));
+    json_decref(before);
+    judged_done(&judged);
     review_done(&review);
     json_decref(root);
     arena_done(&arena);

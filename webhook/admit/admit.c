@@ -18,7 +18,7 @@ static const char *decision_word(const struct judged *judged)
         return "audit";
     if (judged->decision.ratcheted)
         return "ratchet";
-    return judged->patch != NULL ? "patch" : "allow";
+    return judged->patch.size > 0 ? "patch" : "allow";
 }
 
 static void write_warnings(struct arena *arena, const struct judged *judged,
@@ -66,18 +66,13 @@ static void write_audit(const struct judged *judged, const struct policy *policy
     buf_printf(out, "\",\"policy\":\"%s\"}", policy->hash);
 }
 
-static bool write_patch(const struct judged *judged, struct buf *out, struct err *err)
+static void write_patch(const struct judged *judged, struct buf *out)
 {
-    if (judged->patch == NULL)
-        return true;
-    size_t size = json_dumpb(judged->patch, NULL, 0, JSON_COMPACT);
-    NRW_AUTOFREE char *text = size > 0 ? mem_alloc(size) : NULL;
-    if (text == NULL || json_dumpb(judged->patch, text, size, JSON_COMPACT) != size)
-        return err_nomem(err);
+    if (judged->patch.size == 0)
+        return;
     buf_text(out, ",\"patchType\":\"JSONPatch\",\"patch\":\"");
-    patch_base64(out, str_from(text, size));
+    patch_base64(out, buf_view(&judged->patch));
     buf_char(out, '"');
-    return true;
 }
 
 static bool write_answer(struct arena *arena, const struct admit_input *input,
@@ -93,8 +88,7 @@ static bool write_answer(struct arena *arena, const struct admit_input *input,
         buf_json_string(out, outcome->message);
         buf_char(out, '}');
     }
-    if (!write_patch(judged, out, err))
-        return false;
+    write_patch(judged, out);
     write_warnings(arena, judged, out);
     write_audit(judged, input->policy, out);
     buf_text(out, "}}\n");
@@ -110,7 +104,7 @@ static bool answer_review(struct arena *arena, const struct admit_input *input,
     NRW_AUTO_REVIEW struct review review = {.root = NULL};
     if (!review_read(input->body, &review, err))
         return false;
-    NRW_AUTO_JUDGED struct judged judged = {.patch = NULL};
+    NRW_AUTO_JUDGED struct judged judged = {.patch_problem = NULL};
     if (!judge_object(arena, input, &review, &judged, err))
         return false;
     struct admit_outcome outcome = {
@@ -123,7 +117,7 @@ static bool answer_review(struct arena *arena, const struct admit_input *input,
         .object_uid = arena_str(arena, review.object_uid),
         .dry_run = review.dry_run,
         .allowed = judged.decision.allowed,
-        .changed = judged.patch != NULL,
+        .changed = judged.patch.size > 0,
         .decision = decision_word(&judged),
         .config_map_names = judged.config_map_names,
         .config_map_count = judged.config_map_count,

@@ -6,10 +6,11 @@
 #include "policy/policy_load.h"
 #include "policy/remote.h"
 
+#define PATCH_MAXIMUM (16u * 1024u * 1024u)
+
 void judged_done(struct judged *judged)
 {
-    json_decref(judged->patch);
-    judged->patch = NULL;
+    buf_done(&judged->patch);
 }
 
 static bool note_name(struct arena *arena, struct arena_list *names, struct str name)
@@ -51,16 +52,12 @@ static bool make_patch(struct review *review, struct judged *judged, struct err 
 {
     if (judged->decision.patch.ops.count == 0)
         return true;
-    judged->patch = patch_json(&judged->decision.patch);
-    if (judged->patch == NULL)
-        return err_nomem(err);
-    struct err why = {.code = ERR_NONE};
-    if (patch_apply(review->object, judged->patch, &why))
-        return true;
+    if (patch_apply(review->object, &judged->decision.patch, NULL)) {
+        patch_render(&judged->decision.patch, &judged->patch);
+        return !judged->patch.failed || err_nomem(err);
+    }
     /* A patch that does not apply fails the user's request whatever failurePolicy says
      * (admission-contract.md, part 2): rather none, and a warning. */
-    json_decref(judged->patch);
-    judged->patch = NULL;
     judged->patch_problem =
         "the registries were not injected: the patch did not apply to the "
         "object as it came (please report this)";
@@ -219,6 +216,7 @@ bool judge_object(struct arena *arena, const struct admit_input *input,
         .target = str_null(),
         .decision = {.allowed = true},
     };
+    buf_init(&judged.patch, PATCH_MAXIMUM);
     bool judges = review->object != NULL && !object_is_deleted(review->object) &&
                   !review->has_subresource &&
                   (str_eq(review->operation, STR("CREATE")) ||
@@ -232,6 +230,6 @@ bool judge_object(struct arena *arena, const struct admit_input *input,
     if (!good)
         return false;
     *ret_judged = judged;
-    judged.patch = NULL; /* the caller's now */
+    judged.patch = (struct buf){.data = NULL}; /* the caller's now */
     return true;
 }

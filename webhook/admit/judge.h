@@ -13,7 +13,7 @@ struct judged {
                      */
     struct str target; /* the prefix: "NVCF"; the null text where none matches */
     struct decision decision;
-    json_t *patch;                      /* owned; NULL when nothing changes */
+    struct buf patch; /* the JSON Patch as text; empty when nothing changes */
     const struct str *config_map_names; /* that a denied Deployment refers to */
     size_t config_map_count;
     const char *patch_problem; /* not NULL: the patch did not apply and was dropped */

@@ -1,183 +1,176 @@
 /* JSON Patch; see patch_json.h. */
 #include "admit/patch_json.h"
 
-#include <stdio.h>
+/* --- text ------------------------------------------------------------------------------
+ */
 
-#include "util/num.h"
-
-static json_t *variable(const struct patch_op *op)
+static void variable(const struct patch_op *op, struct buf *out)
 {
-    return json_pack("{s:s%,s:s%}", "name", op->name.p, op->name.n, "value", op->value.p,
-                     op->value.n);
+    buf_text(out, "{\"name\":");
+    buf_json_string(out, op->name);
+    buf_text(out, ",\"value\":");
+    buf_json_string(out, op->value);
+    buf_char(out, '}');
 }
 
-/* "nvcf-registry-webhook/injected" as a token of a JSON pointer. */
-static void pointer_of(struct str annotation, char *out, size_t size)
+/* "nvcf-registry-webhook/injected" as a token of a JSON pointer. The names are ours and
+ * need no other escape. */
+static void pointer(struct str annotation, struct buf *out)
 {
-    size_t n = (size_t)snprintf(out, size, "/metadata/annotations/");
-    for (size_t i = 0; i < annotation.n && n + 3 < size; i++) {
-        char c = annotation.p[i];
-        if (c == '~' || c == '/') {
-            out[n++] = '~';
-            out[n++] = c == '~' ? '0' : '1';
-        } else {
-            out[n++] = c;
-        }
+    buf_text(out, "/metadata/annotations/");
+    for (size_t i = 0; i < annotation.n; i++) {
+        if (annotation.p[i] == '/')
+            buf_text(out, "~1");
+        else
+            buf_char(out, annotation.p[i]);
     }
-    out[n] = '\0';
 }
 
-static json_t *operation(const struct patch *patch, const struct patch_op *op)
+static void operation(const struct patch *patch, const struct patch_op *op,
+                      struct buf *out)
 {
-    char env[96];
-    char path[192];
-    snprintf(env, sizeof(env), "/spec/template/spec/containers/%zu/env",
-             patch->container);
+    const char *verb =
+        op->kind == PATCH_ENV_REPLACE                                         ? "replace"
+        : op->kind == PATCH_ENV_REMOVE || op->kind == PATCH_ANNOTATION_REMOVE ? "remove"
+                                                                              : "add";
+    bool env = op->kind == PATCH_ENV_REPLACE || op->kind == PATCH_ENV_REMOVE ||
+               op->kind == PATCH_ENV_CREATE || op->kind == PATCH_ENV_APPEND;
+    buf_printf(out, "{\"op\":\"%s\",\"path\":\"", verb);
+    if (env)
+        buf_printf(out, "/spec/template/spec/containers/%zu/env", patch->container);
     switch (op->kind) {
     case PATCH_ENV_REPLACE:
-        snprintf(path, sizeof(path), "%s/%zu", env, op->index);
-        return json_pack("{s:s,s:s,s:o}", "op", "replace", "path", path, "value",
-                         variable(op));
+        buf_printf(out, "/%zu\",\"value\":", op->index);
+        variable(op, out);
+        break;
     case PATCH_ENV_REMOVE:
-        snprintf(path, sizeof(path), "%s/%zu", env, op->index);
-        return json_pack("{s:s,s:s}", "op", "remove", "path", path);
+        buf_printf(out, "/%zu\"", op->index);
+        break;
     case PATCH_ENV_CREATE:
-        return json_pack("{s:s,s:s,s:[]}", "op", "add", "path", env, "value");
+        buf_text(out, "\",\"value\":[]");
+        break;
     case PATCH_ENV_APPEND:
-        snprintf(path, sizeof(path), "%s/-", env);
-        return json_pack("{s:s,s:s,s:o}", "op", "add", "path", path, "value",
-                         variable(op));
+        buf_text(out, "/-\",\"value\":");
+        variable(op, out);
+        break;
     case PATCH_ANNOTATIONS_CREATE:
-        return json_pack("{s:s,s:s,s:{}}", "op", "add", "path", "/metadata/annotations",
-                         "value");
+        buf_text(out, "/metadata/annotations\",\"value\":{}");
+        break;
     case PATCH_ANNOTATION_SET:
-        pointer_of(op->name, path, sizeof(path));
-        return json_pack("{s:s,s:s,s:s%}", "op", "add", "path", path, "value",
-                         op->value.p, op->value.n);
+        pointer(op->name, out);
+        buf_text(out, "\",\"value\":");
+        buf_json_string(out, op->value);
+        break;
     case PATCH_ANNOTATION_REMOVE:
+        pointer(op->name, out);
+        buf_char(out, '"');
         break;
     }
-    pointer_of(op->name, path, sizeof(path));
-    return json_pack("{s:s,s:s}", "op", "remove", "path", path);
+    buf_char(out, '}');
 }
 
-json_t *patch_json(const struct patch *patch)
+void patch_render(const struct patch *patch, struct buf *out)
 {
-    json_t *array = json_array();
-    for (size_t i = 0; array != NULL && i < patch->ops.count; i++) {
-        json_t *op = operation(patch, patch_at(patch, i));
-        if (op == NULL || json_array_append_new(array, op) != 0) {
-            json_decref(array);
-            return NULL;
-        }
+    buf_char(out, '[');
+    for (size_t i = 0; i < patch->ops.count; i++) {
+        if (i > 0)
+            buf_char(out, ',');
+        operation(patch, patch_at(patch, i), out);
     }
-    return array;
+    buf_char(out, ']');
 }
 
-/* The next token of a pointer, unescaped; false at its end. */
-static bool next_token(const char **at, char *out, size_t size)
-{
-    const char *p = *at;
-    if (*p != '/')
-        return false;
-    size_t n = 0;
-    for (p++; *p != '\0' && *p != '/'; p++) {
-        char c = *p;
-        if (c == '~' && (p[1] == '0' || p[1] == '1')) {
-            c = p[1] == '0' ? '~' : '/';
-            p++;
-        }
-        if (n + 1 < size)
-            out[n++] = c;
-    }
-    out[n] = '\0';
-    *at = p;
-    return true;
-}
+/* --- application -----------------------------------------------------------------------
+ */
 
-static json_t *step(json_t *value, const char *token)
+static json_t *variable_json(const struct patch_op *op)
 {
-    if (json_is_object(value))
-        return json_object_get(value, token);
-    uint64_t index;
-    if (json_is_array(value) && num_parse(str_of(token), json_array_size(value), &index))
-        return json_array_get(value, (size_t)index);
+    json_t *object = json_object();
+    json_t *name = json_stringn(op->name.p, op->name.n);
+    json_t *value = json_stringn(op->value.p, op->value.n);
+    /* The setters take the value, also on failure. */
+    bool good = json_object_set_new(object, "name", name) == 0;
+    good = json_object_set_new(object, "value", value) == 0 && good;
+    if (good)
+        return object;
+    json_decref(object);
     return NULL;
 }
 
-static bool apply_to_array(json_t *array, const char *token, const char *op,
-                           json_t *value)
+static bool apply_env(json_t *container, const struct patch_op *op)
 {
-    uint64_t index = json_array_size(array);
-    if (strcmp(token, "-") != 0 &&
-        !num_parse(str_of(token), json_array_size(array), &index))
+    json_t *env = json_object_get(container, "env");
+    if (op->kind == PATCH_ENV_CREATE)
+        return json_is_object(container) &&
+               json_object_set_new(container, "env", json_array()) == 0;
+    if (!json_is_array(env))
         return false;
-    if (strcmp(op, "add") == 0)
-        return value != NULL && json_array_insert(array, (size_t)index, value) == 0;
-    if (strcmp(op, "replace") == 0)
-        return value != NULL && json_array_set(array, (size_t)index, value) == 0;
-    return strcmp(op, "remove") == 0 && json_array_remove(array, (size_t)index) == 0;
+    if (op->kind == PATCH_ENV_APPEND)
+        return json_array_append_new(env, variable_json(op)) == 0;
+    if (op->kind == PATCH_ENV_REMOVE)
+        return json_array_remove(env, op->index) == 0;
+    return json_array_set_new(env, op->index, variable_json(op)) == 0;
 }
 
-static bool apply_to_object(json_t *object, const char *token, const char *op,
-                            json_t *value)
+static bool apply_annotation(json_t *metadata, const struct patch_op *op)
 {
-    if (strcmp(op, "remove") == 0)
-        return json_object_del(object, token) == 0;
-    if (strcmp(op, "add") != 0 && strcmp(op, "replace") != 0)
+    char name[64]; /* one of our two */
+    json_t *annotations = json_object_get(metadata, "annotations");
+    if (op->kind == PATCH_ANNOTATIONS_CREATE)
+        return json_is_object(metadata) &&
+               json_object_set_new(metadata, "annotations", json_object()) == 0;
+    if (!json_is_object(annotations) || op->name.n >= sizeof(name))
         return false;
-    return value != NULL && json_object_set(object, token, value) == 0;
+    memcpy(name, op->name.p, op->name.n);
+    name[op->name.n] = '\0';
+    if (op->kind == PATCH_ANNOTATION_REMOVE)
+        return json_object_del(annotations, name) == 0;
+    return json_object_set_new(annotations, name,
+                               json_stringn(op->value.p, op->value.n)) == 0;
 }
 
-static bool apply_one(json_t *object, const json_t *operation)
+bool patch_apply(json_t *object, const struct patch *patch, struct err *err)
 {
-    const char *op = json_string_value(json_object_get(operation, "op"));
-    const char *path = json_string_value(json_object_get(operation, "path"));
-    const json_t *given = json_object_get(operation, "value");
-    char token[256];
-    char next[256];
-    json_t *parent = object;
-    if (op == NULL || path == NULL || !next_token(&path, token, sizeof(token)))
-        return false;
-    while (next_token(&path, next, sizeof(next))) {
-        parent = step(parent, token);
-        memcpy(token, next, sizeof(token));
-    }
-    /* A copy: later operations change what is in the object, never the patch itself. */
-    json_t *value = given != NULL ? json_deep_copy(given) : NULL;
-    bool good = json_is_array(parent)    ? apply_to_array(parent, token, op, value)
-                : json_is_object(parent) ? apply_to_object(parent, token, op, value)
-                                         : false;
-    json_decref(value);
-    return good;
-}
-
-bool patch_apply(json_t *object, const json_t *patch, struct err *err)
-{
-    for (size_t i = 0; i < json_array_size(patch); i++) {
-        if (!apply_one(object, json_array_get(patch, i)))
+    json_t *metadata = json_object_get(object, "metadata");
+    json_t *pod = json_object_get(
+        json_object_get(json_object_get(object, "spec"), "template"), "spec");
+    json_t *container =
+        json_array_get(json_object_get(pod, "containers"), patch->container);
+    for (size_t i = 0; i < patch->ops.count; i++) {
+        const struct patch_op *op = patch_at(patch, i);
+        bool annotation = op->kind == PATCH_ANNOTATIONS_CREATE ||
+                          op->kind == PATCH_ANNOTATION_SET ||
+                          op->kind == PATCH_ANNOTATION_REMOVE;
+        if (!(annotation ? apply_annotation(metadata, op) : apply_env(container, op)))
             return err_set(err, ERR_INTERNAL, "operation %zu of the patch does not apply",
                            i);
     }
     return true;
 }
 
+/* --- base64 ----------------------------------------------------------------------------
+ */
+
 bool patch_base64(struct buf *out, struct str bytes)
 {
     static const char digits[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *in = (const unsigned char *)bytes.p;
-    if (!buf_reserve(out, (bytes.n + 2) / 3 * 4))
+    size_t size = (bytes.n + 2) / 3 * 4;
+    if (!buf_reserve(out, size))
         return false;
+    char *to = out->data + out->size;
     for (size_t i = 0; i < bytes.n; i += 3) {
         size_t left = bytes.n - i;
         unsigned group = (unsigned)in[i] << 16 |
                          (left > 1 ? (unsigned)in[i + 1] << 8 : 0) |
                          (left > 2 ? in[i + 2] : 0);
-        char four[] = {digits[group >> 18], digits[group >> 12 & 63],
-                       left > 1 ? digits[group >> 6 & 63] : '=',
-                       left > 2 ? digits[group & 63] : '='};
-        buf_append(out, four, sizeof(four));
+        *to++ = digits[group >> 18];
+        *to++ = digits[group >> 12 & 63];
+        *to++ = left > 1 ? digits[group >> 6 & 63] : '=';
+        *to++ = left > 2 ? digits[group & 63] : '=';
     }
-    return !out->failed;
+    out->size += size;
+    out->data[out->size] = '\0';
+    return true;
 }

@@ -1,6 +1,6 @@
-/* A core patch as JSON Patch (RFC 6902), and its application in memory. The paths are
- * those that the API server applies to the same JSON it sent (admission-contract.md, part
- * 4). */
+/* A core patch as the text of a JSON Patch (RFC 6902), and its application in memory. The
+ * paths are those that the API server applies to the same JSON it sent
+ * (admission-contract.md, part 4). */
 #ifndef NRW_ADMIT_PATCH_JSON_H
 #define NRW_ADMIT_PATCH_JSON_H
 
@@ -10,13 +10,12 @@
 #include "util/buf.h"
 #include "util/err.h"
 
-/* The JSON Patch array (owned by the caller), or NULL: out of memory. */
-json_t *patch_json(const struct patch *patch);
+/* Appends the JSON Patch array; out->failed says whether it fitted. */
+void patch_render(const struct patch *patch, struct buf *out);
 
-/* Applies add, remove and replace operations to `object`, as the API server's library
- * does. False: an operation does not apply (err says which); the object may be changed in
- * part. */
-bool patch_apply(json_t *object, const json_t *patch, struct err *err);
+/* Does to a Deployment what the patch says, in the same steps. ERR_INTERNAL: an operation
+ * has no place to apply to; ERR_NOMEM. The object may be changed in part then. */
+bool patch_apply(json_t *object, const struct patch *patch, struct err *err);
 
 /* Standard base64 with padding, appended. */
 bool patch_base64(struct buf *out, struct str bytes);

@@ -1,7 +1,57 @@
-/* Reading an AdmissionReview; see review.h. The whole body goes through jansson. */
+/* Reading an AdmissionReview; see review.h. The body is walked with the cursor of scan.h:
+ * of the request a few texts are taken, of the two objects what object.c reads, and the
+ * rest is skipped. */
 #include "admit/review.h"
 
 #include "admit/object.h"
+#include "admit/prune.h"
+#include "util/utf8.h"
+
+/* What object.c reads of a Deployment, and what the patch needs to find its place in. */
+static const struct prune_want own_annotations[] = {
+    {ANNOTATION_INJECTED, NULL, false, 0},
+    {ANNOTATION_POLICY, NULL, false, 0},
+    {NULL, NULL, false, 0},
+};
+static const struct prune_want meta_wants[] = {
+    {"name", NULL, false, 0},
+    {"namespace", NULL, false, 0},
+    {"uid", NULL, false, 0},
+    {"labels", NULL, false, 0},
+    {"deletionTimestamp", NULL, false, 0},
+    {"annotations", own_annotations, false, 0},
+    {NULL, NULL, false, 0},
+};
+static const struct prune_want container_wants[] = {
+    {"name", NULL, false, 0}, {"env", NULL, false, 0},     {"envFrom", NULL, false, 0},
+    {"args", NULL, false, 0}, {"command", NULL, false, 0}, {NULL, NULL, false, 0},
+};
+static const struct prune_want pod_wants[] = {
+    {"containers", container_wants, true, 0},
+    {NULL, NULL, false, 0},
+};
+static const struct prune_want template_wants[] = {
+    {"spec", pod_wants, false, 0},
+    {NULL, NULL, false, 0},
+};
+static const struct prune_want spec_wants[] = {
+    {"template", template_wants, false, 0},
+    {NULL, NULL, false, 0},
+};
+static const struct prune_want deployment_wants[] = {
+    {"metadata", meta_wants, false, 0},
+    {"spec", spec_wants, false, 0},
+    {NULL, NULL, false, 0},
+};
+static const struct prune_want config_map_wants[] = {
+    {"metadata", meta_wants, false, 0},
+    {"data", NULL, false, 0},
+    {NULL, NULL, false, 0},
+};
+static const struct prune_want other_wants[] = {
+    {"metadata", meta_wants, false, 0},
+    {NULL, NULL, false, 0},
+};
 
 static struct str or_empty(struct str text)
 {
@@ -63,15 +113,67 @@ bool review_from_json(json_t *root, struct review *ret_review, struct err *err)
     return true;
 }
 
+static const struct prune_want user_wants[] = {
+    {"username", NULL, false, 0},
+    {NULL, NULL, false, 0},
+};
+static const struct prune_want kind_wants[] = {
+    {"group", NULL, false, 0},
+    {"kind", NULL, false, 0},
+    {NULL, NULL, false, 0},
+};
+static const struct prune_want request_wants[] = {
+    {"uid", NULL, false, 0},       {"kind", kind_wants, false, 0},
+    {"namespace", NULL, false, 0}, {"name", NULL, false, 0},
+    {"operation", NULL, false, 0}, {"userInfo", user_wants, false, 0},
+    {"dryRun", NULL, false, 0},    {"subResource", NULL, false, 0},
+    {"object", NULL, false, 1},    {"oldObject", NULL, false, 2},
+    {NULL, NULL, false, 0},
+};
+static const struct prune_want review_wants[] = {
+    {"apiVersion", NULL, false, 0},
+    {"kind", NULL, false, 0},
+    {"request", request_wants, false, 0},
+    {NULL, NULL, false, 0},
+};
+
+static const struct prune_want *wants_of(enum review_kind kind)
+{
+    switch (kind) {
+    case REVIEW_DEPLOYMENT:
+        return deployment_wants;
+    case REVIEW_CONFIG_MAP:
+        return config_map_wants;
+    case REVIEW_OTHER:
+        break;
+    }
+    return other_wants;
+}
+
+/* Reads one of the two objects into the request. */
+static bool read_object(json_t *request, const char *member, struct str bytes,
+                        struct prune_context *context, struct err *err)
+{
+    if (str_is_null(bytes) || bytes.p[0] != '{')
+        return true;
+    const json_t *kind = json_object_get(request, "kind");
+    json_t *value = prune(bytes, wants_of(kind_of(kind)), context, err);
+    if (value == NULL)
+        return false;
+    return json_object_set_new(request, member, value) == 0 || err_nomem(err);
+}
+
 bool review_read(struct str body, struct review *ret_review, struct err *err)
 {
-    json_error_t why;
-    json_t *root = json_loadb(body.p, body.n, JSON_ALLOW_NUL, &why);
-    if (root == NULL) {
-        return err_set(err, ERR_SYNTAX, "the body is not JSON: line %d, column %d: %s",
-                       why.line, why.column, why.text);
-    }
-    bool good = review_from_json(root, ret_review, err);
+    struct prune_context context = {.raw = {{NULL, 0}, {NULL, 0}}, .count = 0};
+    json_t *root = prune(body, review_wants, &context, err);
+    if (root == NULL)
+        return false;
+    json_t *request = json_object_get(root, "request");
+    bool good = !json_is_object(request) ||
+                (read_object(request, "object", context.raw[0], &context, err) &&
+                 read_object(request, "oldObject", context.raw[1], &context, err));
+    good = good && review_from_json(root, ret_review, err);
     json_decref(root);
     return good;
 }

@@ -131,7 +131,7 @@ static bool judge_both(struct arena *arena, const struct run *run, struct review
     verdict->findings = verdict->mutated.decision.findings;
     if (!verdict->allowed)
         return true;
-    NRW_AUTO_JUDGED struct judged validated = {.patch = NULL};
+    NRW_AUTO_JUDGED struct judged validated = {.patch_problem = NULL};
     input.endpoint = ADMIT_VALIDATE;
     if (!judge_object(arena, &input, review, &validated, err))
         return false;
@@ -162,7 +162,7 @@ static void write_json(struct arena *arena, struct run *run, const struct review
         buf_json_string(out, verdict->mutated.target);
     buf_printf(out, ",\"allowed\":%s,\"changed\":%s,\"findings\":[",
                verdict->allowed ? "true" : "false",
-               verdict->allowed && verdict->mutated.patch != NULL ? "true" : "false");
+               verdict->allowed && verdict->mutated.patch.size > 0 ? "true" : "false");
     for (size_t i = 0; i < findings_count(findings); i++) {
         if (i > 0)
             buf_char(out, ',');
@@ -179,15 +179,10 @@ static void write_json(struct arena *arena, struct run *run, const struct review
         buf_json_string(out, decide_warning(arena, findings_at(findings, i)));
     }
     buf_text(out, "],\"patch\":");
-    if (!verdict->allowed || verdict->mutated.patch == NULL) {
+    if (verdict->allowed && verdict->mutated.patch.size > 0)
+        buf_str(out, buf_view(&verdict->mutated.patch));
+    else
         buf_text(out, "[]");
-    } else {
-        size_t size = json_dumpb(verdict->mutated.patch, NULL, 0, JSON_COMPACT);
-        char *text = arena_alloc(arena, size + 1, 1);
-        if (text != NULL)
-            buf_append(out, text,
-                       json_dumpb(verdict->mutated.patch, text, size, JSON_COMPACT));
-    }
     buf_text(out, "}\n");
 }
 
@@ -242,14 +237,14 @@ static void write_text(struct run *run, const struct review *review,
         cli_paint(out, run->colour, PAINT_ERROR, STR("denied"));
     else
         cli_paint(out, run->colour, PAINT_GOOD,
-                  verdict->mutated.patch != NULL ? STR("allowed, changed")
-                                                 : STR("allowed, unchanged"));
+                  verdict->mutated.patch.size > 0 ? STR("allowed, changed")
+                                                  : STR("allowed, unchanged"));
     buf_char(out, '\n');
     for (size_t i = 0; i < findings_count(&verdict->findings); i++) {
         const struct finding *finding = findings_at(&verdict->findings, i);
         cli_finding(out, run->colour, finding->source, finding);
     }
-    if (verdict->allowed && verdict->mutated.patch != NULL)
+    if (verdict->allowed && verdict->mutated.patch.size > 0)
         write_changes(run, &verdict->mutated.decision.patch);
 }
 

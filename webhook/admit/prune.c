@@ -1,0 +1,222 @@
+/* The wanted subtrees of a JSON text; see prune.h. */
+#include "admit/prune.h"
+
+/* jansson reads byte by byte. Most of what is wanted are texts without escapes, in
+ * objects and arrays of such: those are made into the same values here, from where the
+ * cursor says they begin and end. Anything else, and whatever goes wrong, is left to
+ * jansson. */
+#define QUICK_MAX_DEPTH 8u
+
+static json_t *quick(struct scan *scan, unsigned depth);
+
+static bool is_simple(struct str text)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        if ((unsigned char)text.p[i] < 0x20 || text.p[i] == '\\')
+            return false;
+    }
+    return true;
+}
+
+static json_t *quick_object(struct scan *scan, unsigned depth)
+{
+    json_t *object = json_object();
+    struct str key;
+    bool escaped;
+    if (object == NULL || !scan_open(scan, '{')) {
+        json_decref(object);
+        return NULL;
+    }
+    for (bool first = true; scan_member(scan, first, &key, &escaped); first = false) {
+        json_t *value = is_simple(key) ? quick(scan, depth) : NULL;
+        if (value == NULL || json_object_setn_new(object, key.p, key.n, value) != 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
+static json_t *quick_array(struct scan *scan, unsigned depth)
+{
+    json_t *array = json_array();
+    if (array == NULL || !scan_open(scan, '[')) {
+        json_decref(array);
+        return NULL;
+    }
+    for (bool first = true; scan_item(scan, first); first = false) {
+        json_t *value = quick(scan, depth);
+        if (value == NULL || json_array_append_new(array, value) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *quick(struct scan *scan, unsigned depth)
+{
+    char c = scan_peek(scan);
+    if (depth == QUICK_MAX_DEPTH)
+        return NULL;
+    if (c == '{')
+        return quick_object(scan, depth + 1);
+    if (c == '[')
+        return quick_array(scan, depth + 1);
+    if (c != '"')
+        return NULL;
+    struct str text = scan_value(scan);
+    if (str_is_null(text))
+        return NULL;
+    text = str_from(text.p + 1, text.n - 2);
+    return is_simple(text) ? json_stringn(text.p, text.n) : NULL;
+}
+
+json_t *prune_value(struct str text, struct err *err)
+{
+    struct scan scan;
+    scan_init(&scan, text);
+    json_t *value = quick(&scan, 0);
+    if (value != NULL && scan_is_done(&scan))
+        return value;
+    json_decref(value);
+    json_error_t why;
+    value = json_loadb(text.p, text.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    if (value == NULL)
+        err_set(err, ERR_SYNTAX, "the body is not JSON: %s", why.text);
+    return value;
+}
+
+static json_t *take(struct str text, struct prune_context *context, struct err *err)
+{
+    for (size_t i = 0; i < context->count; i++) {
+        if (str_eq(context->items[i].bytes, text))
+            return json_incref(context->items[i].value);
+    }
+    json_t *value = prune_value(text, err);
+    if (value != NULL && context->count < PRUNE_SHARED) {
+        context->items[context->count].bytes = text;
+        context->items[context->count].value = value;
+        context->count++;
+    }
+    return value;
+}
+
+/* The key's text: as it stands, unless it has escapes. */
+static bool same_key(struct str key, bool escaped, const char *want)
+{
+    if (!escaped)
+        return str_eq(key, str_of(want));
+    json_t *value = prune_value(str_from(key.p - 1, key.n + 2), NULL);
+    bool same = json_is_string(value) &&
+                str_eq(str_from(json_string_value(value), json_string_length(value)),
+                       str_of(want));
+    json_decref(value);
+    return same;
+}
+
+static const struct prune_want *find(const struct prune_want *wants, struct str key,
+                                     bool escaped)
+{
+    for (; wants->key != NULL; wants++) {
+        if (same_key(key, escaped, wants->key))
+            return wants;
+    }
+    return NULL;
+}
+
+static json_t *prune_object(struct scan *scan, const struct prune_want *wants,
+                            struct prune_context *context, struct err *err);
+
+static json_t *prune_list(struct scan *scan, const struct prune_want *wants,
+                          struct prune_context *context, struct err *err)
+{
+    json_t *list = json_array();
+    if (list == NULL || !scan_open(scan, '[')) {
+        json_decref(list);
+        err_nomem(err);
+        return NULL;
+    }
+    for (bool first = true; scan_item(scan, first); first = false) {
+        json_t *item =
+            scan_peek(scan) == '{' ? prune_object(scan, wants, context, err) : NULL;
+        if (item == NULL && scan->problem == NULL && scan_peek(scan) != '{') {
+            struct str text = scan_value(scan);
+            item = str_is_null(text) ? NULL : take(text, context, err);
+        }
+        if (item == NULL || json_array_append_new(list, item) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *prune_member(struct scan *scan, const struct prune_want *want,
+                            struct prune_context *context, struct err *err)
+{
+    char c = scan_peek(scan);
+    if (want->raw > 0) {
+        struct str bytes = scan_value(scan);
+        context->raw[want->raw - 1] = bytes;
+        return str_is_null(bytes) ? NULL : json_null();
+    }
+    if (want->members != NULL && !want->each && c == '{')
+        return prune_object(scan, want->members, context, err);
+    if (want->members != NULL && want->each && c == '[')
+        return prune_list(scan, want->members, context, err);
+    struct str text = scan_value(scan);
+    return str_is_null(text) ? NULL : take(text, context, err);
+}
+
+static json_t *prune_object(struct scan *scan, const struct prune_want *wants,
+                            struct prune_context *context, struct err *err)
+{
+    json_t *object = json_object();
+    if (object == NULL || !scan_open(scan, '{')) {
+        json_decref(object);
+        err_nomem(err);
+        return NULL;
+    }
+    struct str key;
+    bool escaped;
+    for (bool first = true; scan_member(scan, first, &key, &escaped); first = false) {
+        const struct prune_want *want = find(wants, key, escaped);
+        if (want == NULL) {
+            if (!str_is_null(scan_value(scan)))
+                continue;
+            json_decref(object);
+            return NULL;
+        }
+        json_t *value = prune_member(scan, want, context, err);
+        if (value == NULL || json_object_set_new_nocheck(object, want->key, value) != 0) {
+            json_decref(object);
+            if (value != NULL)
+                err_nomem(err);
+            return NULL;
+        }
+    }
+    if (scan->problem == NULL)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+json_t *prune(struct str text, const struct prune_want *wants,
+              struct prune_context *context, struct err *err)
+{
+    struct scan scan;
+    scan_init(&scan, text);
+    if (scan_peek(&scan) != '{') {
+        err_set(err, ERR_SYNTAX, "the body is not JSON: an object was expected");
+        return NULL;
+    }
+    json_t *object = prune_object(&scan, wants, context, err);
+    if (object != NULL && scan_is_done(&scan))
+        return object;
+    json_decref(object);
+    if (scan.problem != NULL || object != NULL)
+        err_set(err, ERR_SYNTAX, "the body is not JSON: %s",
+                scan.problem != NULL ? scan.problem : "something follows its end");
+    return NULL;
+}

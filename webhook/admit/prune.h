@@ -1,0 +1,46 @@
+/* The few subtrees of a JSON text that are wanted, as jansson values; everything else is
+ * skipped with the cursor of scan.h and is not there in the result. Not shared between
+ * threads. */
+#ifndef NRW_ADMIT_PRUNE_H
+#define NRW_ADMIT_PRUNE_H
+
+#include <jansson.h>
+
+#include "admit/scan.h"
+#include "util/err.h"
+
+/* A member that is wanted. Ends with a NULL key. */
+struct prune_want {
+    const char *key;
+    /* NULL: the value whole. Otherwise an object of which only these members are kept
+     * (the object itself always, so that it is known to be there), or … */
+    const struct prune_want *members;
+    bool each;    /* … an array of such objects, all of them kept */
+    unsigned raw; /* 1 or 2: only its bytes are wanted, in raw[0] or raw[1] */
+};
+
+#define PRUNE_SHARED 32u
+
+struct prune_context {
+    struct str
+        raw[2]; /* what was found of the members with `raw`; null where nothing was */
+    /* Values that were made, with the bytes they were made of: where a later text has the
+     * same bytes (an old object beside the new one), the value is the same one, with one
+     * more reference, and is not parsed again. */
+    struct {
+        struct str bytes;
+        json_t *value; /* borrowed */
+    } items[PRUNE_SHARED];
+    size_t count;
+};
+
+/* The wanted part of a text that is one object. Returns NULL with ERR_SYNTAX or
+ * ERR_NOMEM. What is there but of another type than wanted is kept whole. Of a member
+ * that is given twice the last counts, as for jansson and for the API server. */
+json_t *prune(struct str text, const struct prune_want *wants,
+              struct prune_context *context, struct err *err);
+
+/* One value by itself, through jansson. NULL: ERR_SYNTAX or ERR_NOMEM. */
+json_t *prune_value(struct str text, struct err *err);
+
+#endif
