@@ -153,12 +153,17 @@ static json_t *prune_list(struct scan *scan, const struct prune_want *wants,
 }
 
 static json_t *prune_member(struct scan *scan, const struct prune_want *want,
-                            struct prune_context *context, struct err *err)
+                            const json_t *siblings, struct prune_context *context,
+                            struct err *err)
 {
     char c = scan_peek(scan);
-    if (want->raw > 0) {
+    if (want->late > 0) {
+        const struct prune_want *wants = c == '{' ? context->late(siblings) : NULL;
+        context->raw[want->late - 1] = str_null(); /* the last one of a name counts */
+        if (wants != NULL)
+            return prune_object(scan, wants, context, err);
         struct str bytes = scan_value(scan);
-        context->raw[want->raw - 1] = bytes;
+        context->raw[want->late - 1] = bytes;
         return str_is_null(bytes) ? NULL : json_null();
     }
     if (want->members != NULL && !want->each && c == '{')
@@ -188,7 +193,7 @@ static json_t *prune_object(struct scan *scan, const struct prune_want *wants,
             json_decref(object);
             return NULL;
         }
-        json_t *value = prune_member(scan, want, context, err);
+        json_t *value = prune_member(scan, want, object, context, err);
         if (value == NULL || json_object_set_new_nocheck(object, want->key, value) != 0) {
             json_decref(object);
             if (value != NULL)

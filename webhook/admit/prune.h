@@ -15,15 +15,19 @@ struct prune_want {
     /* NULL: the value whole. Otherwise an object of which only these members are kept
      * (the object itself always, so that it is known to be there), or … */
     const struct prune_want *members;
-    bool each;    /* … an array of such objects, all of them kept */
-    unsigned raw; /* 1 or 2: only its bytes are wanted, in raw[0] or raw[1] */
+    bool each; /* … an array of such objects, all of them kept */
+    /* 1 or 2: what is wanted of it depends on its siblings. If context->late can tell by
+     * then, that is taken; otherwise its bytes are kept in raw[0] or raw[1]. */
+    unsigned late;
 };
 
 #define PRUNE_SHARED 32u
 
 struct prune_context {
-    struct str
-        raw[2]; /* what was found of the members with `raw`; null where nothing was */
+    /* Of late members that had to wait; null where none did. */
+    struct str raw[2];
+    /* What is wanted of a late member, by the siblings read so far; NULL: cannot tell. */
+    const struct prune_want *(*late)(const json_t *siblings);
     /* Values that were made, with the bytes they were made of: where a later text has the
      * same bytes (an old object beside the new one), the value is the same one, with one
      * more reference, and is not parsed again. */

@@ -150,9 +150,18 @@ static const struct prune_want *wants_of(enum review_kind kind)
     return other_wants;
 }
 
-/* Reads one of the two objects into the request. */
-static bool read_object(json_t *request, const char *member, struct str bytes,
-                        struct prune_context *context, struct err *err)
+/* Which object it is must be known before it is read. The API server says so before, as
+ * the fields of its type stand; should the order be another one, the objects have to
+ * wait. */
+static const struct prune_want *late_wants(const json_t *siblings)
+{
+    const json_t *kind = json_object_get(siblings, "kind");
+    return kind != NULL ? wants_of(kind_of(kind)) : NULL;
+}
+
+/* Reads one of the two objects that had to wait into the request. */
+static bool read_late(json_t *request, const char *member, struct str bytes,
+                      struct prune_context *context, struct err *err)
 {
     if (str_is_null(bytes) || bytes.p[0] != '{')
         return true;
@@ -165,14 +174,15 @@ static bool read_object(json_t *request, const char *member, struct str bytes,
 
 bool review_read(struct str body, struct review *ret_review, struct err *err)
 {
-    struct prune_context context = {.raw = {{NULL, 0}, {NULL, 0}}, .count = 0};
+    struct prune_context context = {
+        .raw = {{NULL, 0}, {NULL, 0}}, .late = late_wants, .count = 0};
     json_t *root = prune(body, review_wants, &context, err);
     if (root == NULL)
         return false;
     json_t *request = json_object_get(root, "request");
     bool good = !json_is_object(request) ||
-                (read_object(request, "object", context.raw[0], &context, err) &&
-                 read_object(request, "oldObject", context.raw[1], &context, err));
+                (read_late(request, "object", context.raw[0], &context, err) &&
+                 read_late(request, "oldObject", context.raw[1], &context, err));
     good = good && review_from_json(root, ret_review, err);
     json_decref(root);
     return good;

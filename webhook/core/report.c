@@ -15,6 +15,11 @@ static struct str clean(struct arena *arena, struct str text)
         return STR("");
     size_t i = 0;
     while (i < text.n) {
+        if (text.p[i] >= 0x20 && text.p[i] < 0x7f) {
+            out[i] = text.p[i];
+            i++;
+            continue;
+        }
         size_t length = utf8_length(str_skip(text, i));
         unsigned char c = (unsigned char)text.p[i];
         bool bad = length == 0 || c < 0x20 || c == 0x7f;

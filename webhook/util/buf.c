@@ -112,6 +112,10 @@ bool buf_json_string(struct buf *buf, struct str text)
     size_t i = 0;
     while (i < text.n) {
         unsigned char c = (unsigned char)text.p[i];
+        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+            i++;
+            continue;
+        }
         size_t length = utf8_length(str_skip(text, i));
         if (length > 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
             i += length;
