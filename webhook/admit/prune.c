@@ -160,8 +160,10 @@ static json_t *prune_member(struct scan *scan, const struct prune_want *want,
     if (want->late > 0) {
         const struct prune_want *wants = c == '{' ? context->late(siblings) : NULL;
         context->raw[want->late - 1] = str_null(); /* the last one of a name counts */
-        if (wants != NULL)
+        if (wants != NULL) {
+            context->late_taken = wants;
             return prune_object(scan, wants, context, err);
+        }
         struct str bytes = scan_value(scan);
         context->raw[want->late - 1] = bytes;
         return str_is_null(bytes) ? NULL : json_null();

@@ -28,6 +28,7 @@ struct prune_context {
     struct str raw[2];
     /* What is wanted of a late member, by the siblings read so far; NULL: cannot tell. */
     const struct prune_want *(*late)(const json_t *siblings);
+    const struct prune_want *late_taken; /* what it last said, or NULL */
     /* Values that were made, with the bytes they were made of: where a later text has the
      * same bytes (an old object beside the new one), the value is the same one, with one
      * more reference, and is not parsed again. */
