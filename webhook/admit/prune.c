@@ -87,6 +87,13 @@ json_t *prune_value(struct str text, struct err *err)
     return value;
 }
 
+void prune_context_done(struct prune_context *context)
+{
+    for (size_t i = 0; i < context->count; i++)
+        json_decref(context->items[i].value);
+    context->count = 0;
+}
+
 static json_t *take(struct str text, struct prune_context *context, struct err *err)
 {
     for (size_t i = 0; i < context->count; i++) {
@@ -96,7 +103,7 @@ static json_t *take(struct str text, struct prune_context *context, struct err *
     json_t *value = prune_value(text, err);
     if (value != NULL && context->count < PRUNE_SHARED) {
         context->items[context->count].bytes = text;
-        context->items[context->count].value = value;
+        context->items[context->count].value = json_incref(value);
         context->count++;
     }
     return value;

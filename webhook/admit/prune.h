@@ -34,10 +34,13 @@ struct prune_context {
      * more reference, and is not parsed again. */
     struct {
         struct str bytes;
-        json_t *value; /* borrowed */
+        json_t *value; /* a reference of ours: of a member given twice, the first goes */
     } items[PRUNE_SHARED];
     size_t count;
 };
+
+void prune_context_done(struct prune_context *context);
+#define NRW_AUTO_PRUNE NRW_CLEANUP(prune_context_done)
 
 /* The wanted part of a text that is one object. Returns NULL with ERR_SYNTAX or
  * ERR_NOMEM. What is there but of another type than wanted is kept whole. Of a member

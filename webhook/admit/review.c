@@ -187,7 +187,7 @@ static bool read_whole(struct str body, struct review *ret_review, struct err *e
 
 bool review_read(struct str body, struct review *ret_review, struct err *err)
 {
-    struct prune_context context = {
+    NRW_AUTO_PRUNE struct prune_context context = {
         .raw = {{NULL, 0}, {NULL, 0}}, .late = late_wants, .count = 0};
     json_t *root = prune(body, review_wants, &context, err);
     if (root == NULL)

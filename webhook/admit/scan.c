@@ -163,6 +163,9 @@ static bool skip_nested(struct scan *scan)
             masks.backslash != 0 || carry ? escaped_bytes(masks.backslash, &carry) : 0;
         uint64_t inside = running_xor(masks.quote & ~escaped) ^ in_string;
         in_string = (uint64_t)((int64_t)inside >> 63);
+        /* Outside a string it would hide the quote behind it. */
+        if ((masks.backslash & ~inside) != 0)
+            return fail(scan, "a backslash stands outside a string");
         uint64_t brackets = (masks.open | masks.close) & ~inside;
         while (brackets != 0) {
             unsigned at = (unsigned)__builtin_ctzll(brackets);
