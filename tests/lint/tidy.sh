@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # clang-tidy with the short list in .clang-tidy. Its verdict on a file depends on nothing but
-# the preprocessed text and the list, so files that passed are remembered by that hash under
-# build/tidy and a second run takes seconds.
+# the preprocessed text and the list, so files that passed are remembered by that hash in the
+# user's cache folder, and a second run, also in another clone, takes seconds.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 root=$(cd "$(dirname "$0")/../.." && pwd)
 self=$root/tests/lint/tidy.sh
 config=$root/.clang-tidy
+cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/nvcf-registry-webhook/tidy
 flags=(-std=gnu11 -D_GNU_SOURCE -Iwebhook -I. -DNRW_VERSION='"x"' -DNRW_COMMIT='"x"' -Wno-everything)
 read -ra packages <<<"$(pkg-config --cflags libmicrohttpd openssl jansson libcurl yaml-0.1 cmocka)"
 flags+=(${packages[@]+"${packages[@]}"})
@@ -18,19 +19,19 @@ tidy_one() { # FILE
         cat "$config"
         clang -E "${flags[@]}" "$1"
     } 2>/dev/null | sha256sum | cut -d' ' -f1)
-    [ ! -e "build/tidy/$key" ] || return 0
-    if nice clang-tidy --quiet --config-file="$config" "$1" -- "${flags[@]}" >"build/tidy/$key.err" 2>&1; then
-        rm -f "build/tidy/$key.err"
-        : >"build/tidy/$key"
+    [ ! -e "$cache/$key" ] || return 0
+    if nice clang-tidy --quiet --config-file="$config" "$1" -- "${flags[@]}" >"$cache/$key.$$" 2>&1; then
+        rm -f "$cache/$key.$$"
+        : >"$cache/$key"
     else
         # Where and what; the analyzer's path to it shows when clang-tidy is run by hand.
-        grep -E '(error|warning): ' "build/tidy/$key.err" || cat "build/tidy/$key.err"
-        rm -f "build/tidy/$key.err"
+        grep -E '(error|warning): ' "$cache/$key.$$" || cat "$cache/$key.$$"
+        rm -f "$cache/$key.$$"
         return 1
     fi
 }
 check() {
-    mkdir -p build/tidy
+    mkdir -p "$cache"
     # The code that ships; tests are compiled with all warnings and run under the sanitizers.
     c_files sources | { grep -E '^(webhook|certs)/' || true; } |
         xargs -r -P "$(nproc)" -n 1 "$self" --one
