@@ -126,7 +126,7 @@ static void pipelined(void **state)
     for (int i = 0; i < COUNT; i++) {
         assert_true(peer_answer(peer, false, &answer, NULL));
         assert_int_equal(answer.status, 200);
-        assert_int_equal(atoi(answer.body), i);
+        assert_int_equal(strtol(answer.body, NULL, 10), i);
         answer_done(&answer);
     }
     /* The error after the last good one is not lost among the answers. */

@@ -60,7 +60,7 @@ struct net_server {
 bool worker_init(struct worker *worker, struct net_server *server, unsigned index,
                  struct err *err);
 void worker_done(struct worker *worker); /* the thread has ended or never began */
-void *worker_main(void *worker);         /* for pthread_create */
+void *worker_main(void *opaque);         /* for pthread_create */
 void worker_wake(struct worker *worker); /* from any thread */
 
 /* --- for the connections ------------------------------------------------------ */
