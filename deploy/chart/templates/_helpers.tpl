@@ -111,3 +111,12 @@ cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "webhook.ful
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
+
+{{/* A map without its nulls, as YAML; nothing where nothing is left. */}}
+{{- define "webhook.given" -}}
+{{- $given := dict -}}
+{{- range $key, $value := . -}}
+{{- if $value -}}{{- $_ := set $given $key $value -}}{{- end -}}
+{{- end -}}
+{{- if $given -}}{{- toYaml $given -}}{{- end -}}
+{{- end -}}

@@ -1,0 +1,231 @@
+# shellcheck shell=bash
+# Our chart with the real server behind it. Its pods are played, so the program runs here, with
+# the arguments of the chart's Deployment, the credentials of the chart's ServiceAccount and the
+# address of the chart's Service: what the chart grants is all it has.
+#
+# Proven: the API server calls it by what the chart rendered; the rights suffice (not one request
+# is refused) and are minimal (each one granted is used, and the list is exactly the one below);
+# upgrade, rollback and a changed policy by Helm; the pre-made Secret with the command of
+# NOTES.txt; uninstalling leaves nothing.
+# shellcheck source=../lib/scenario.sh
+. "$E2E_LIB/scenario.sh"
+
+if [ -n "${E2E_KUBECONFIG:-}" ]; then
+    skip 'our chart, live' 'the API server of another cluster cannot reach a process behind its Service'
+    exit 0
+fi
+
+ours=$E2E_REPO/deploy/chart
+release=nvcf-registry-webhook
+configurations=mutatingwebhookconfiguration,validatingwebhookconfiguration
+account=system:serviceaccount:$hook_namespace:$release
+
+ours_wiped() {
+    hook_stop
+    helm -n "$hook_namespace" uninstall "$release" >/dev/null 2>&1 || true
+    kubectl delete "$configurations,clusterrole,clusterrolebinding" "$release" --ignore-not-found >/dev/null
+    kubectl -n nvcf delete role,rolebinding "$release" --ignore-not-found >/dev/null
+    # shellcheck disable=SC2046 # one word each
+    kubectl -n "$hook_namespace" delete role,rolebinding,serviceaccount,deployment,service,configmap,secret,lease,event \
+        --field-selector metadata.name!=default --all=false --wait=false >/dev/null 2>&1 || true
+    kubectl -n "$hook_namespace" delete role,rolebinding,serviceaccount "$release" --ignore-not-found >/dev/null
+    kubectl -n "$hook_namespace" delete deployment,service,secret,lease --all --wait=false >/dev/null
+    kubectl -n "$hook_namespace" delete configmap nvcf-registry-policy --ignore-not-found >/dev/null
+}
+
+helm_ours() { # install|upgrade [flags…]
+    local verb=$1
+    shift
+    helm "$verb" "$release" "$ours" -n "$hook_namespace" --set "service.port=$E2E_HOOK_PORT" "$@"
+}
+ghcr=(--set policy.registries.GHCR.name='GitHub Container Registry' --set policy.registries.GHCR.hostname=ghcr.io)
+quay=(--set policy.registries.QUAY.name=Quay --set policy.registries.QUAY.hostname=quay.io)
+
+# The account's own kubeconfig, with its token and nothing else.
+account_kubeconfig() {
+    local token
+    token=$(kubectl -n "$hook_namespace" create token "$release" --duration 2h)
+    kubectl config view --raw --minify --flatten -o json | jq --arg t "$token" --arg n "$hook_namespace" \
+        '.users = [{name: "webhook", user: {token: $t}}] | .contexts[0].context |= (.user = "webhook" | .namespace = $n)' >"$1"
+    chmod 600 "$1"
+}
+
+# ours_start [serve flags…]: the program as the chart's Deployment would start it
+ours_start() {
+    local -a args
+    mapfile -t args < <(kubectl -n "$hook_namespace" get deployment "$release" -o json |
+        jq -r '.spec.template.spec.containers[0].args[]' |
+        sed "s#^--tls-\(cert\|key\)=/tls/#--tls-\1=$E2E_TMP/tls/#" |
+        grep -v -e '^--listen=' -e '^--metrics-listen=' -e '^--drain-seconds=')
+    E2E_HOOK_IP=$(kubectl -n "$hook_namespace" get service "$release" -o jsonpath='{.spec.clusterIP}')
+    account_kubeconfig "$E2E_TMP/webhook.kubeconfig"
+    spawn webhook env POD_NAME=webhook-0 "$E2E_WEBHOOK_BIN" "${args[@]}" \
+        --listen "$E2E_HOOK_IP:$E2E_HOOK_PORT" --metrics-listen "127.0.0.1:$E2E_HOOK_METRICS" \
+        --kubeconfig "$E2E_TMP/webhook.kubeconfig" --drain-seconds 0 "$@"
+    wait_for 20 'the webhook' hook_ready
+}
+
+bundles() { # the CAs of all webhooks, each once
+    kubectl get "$configurations" "$release" -o json |
+        jq -r '[.items[].webhooks[].clientConfig.caBundle // "none"] | unique | join(",")'
+}
+policy_lists() { kubectl -n "$hook_namespace" get configmap nvcf-registry-policy -o yaml | grep -q "$1"; }
+in_force() { # COMMAND…: changes the policy; waits until it is what the server serves
+    local before
+    before=$(policy_hash)
+    run "$@"
+    [ "$RC" -eq 0 ] && wait_for 10 'the new policy' policy_hash_is_not "$before"
+}
+
+# What the account may do in a namespace, one "resource [names] verbs" a line, without what
+# every account may do.
+rights() {
+    kubectl --kubeconfig "$E2E_TMP/webhook.kubeconfig" create --validate=false -o json -f - <<END |
+{"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": "$1"}}
+END
+        jq -r '.status.resourceRules[] | select(.apiGroups != ["authorization.k8s.io"] and
+            .apiGroups != ["authentication.k8s.io"]) | "\(.resources | join(",")) \(.resourceNames // []
+            | join(",")) \(.verbs | join(","))"' | sed 's/  */ /' | sort
+}
+# verb and resource of every request that was made, of every right that was granted
+used() {
+    curl -fsS --max-time 3 "http://127.0.0.1:$E2E_HOOK_METRICS/metrics" | sed -n \
+        's/^nvcf_registry_webhook_kube_requests_total{verb="\([a-z]*\)",resource="\([a-z]*\)",code="2..".*/\2 \1/p' | sort -u
+}
+granted() {
+    kubectl get role,clusterrole -A -l "app.kubernetes.io/instance=$release" -o json |
+        jq -r '.items[].rules[] | .resources[] as $r | .verbs[] as $v | "\($r) \($v)"' | sort -u
+}
+forbidden() {
+    curl -fsS --max-time 3 "http://127.0.0.1:$E2E_HOOK_METRICS/metrics" |
+        grep 'kube_requests_total{.*code="40[13]"' || true
+}
+nothing_of_ours() {
+    kubectl get "$configurations,clusterroles,clusterrolebindings" -o name | grep -F "$release" | grep -v e2e
+    kubectl get deployments,replicasets,services,endpointslices,configmaps,secrets,serviceaccounts,roles,rolebindings,poddisruptionbudgets,networkpolicies \
+        -A -o name -l "app.kubernetes.io/instance=$release"
+    kubectl -n "$hook_namespace" get secrets,configmaps -o name | grep -v kube-root-ca.crt
+    true
+}
+gone() { [ -z "$(nothing_of_ours)" ]; }
+
+hook_unconfig
+ours_wiped
+
+# ---- installed, self-managed certificates, everything turned on
+check 'the chart installs' helm_ours install "${ghcr[@]}" --set reconcile=true
+check 'the server starts as its Deployment says and is ready' ours_start
+wait_for 10 'a CA' bash -c "kubectl get mutatingwebhookconfiguration $release -o json | grep -q caBundle" || true
+bundle=$(bundles)
+check 'one CA is published in all webhooks of both configurations' \
+    bash -c "[[ '$bundle' != *none* && '$bundle' != *,* ]]"
+check 'the API server calls it' wait_for 10 'the API server to call the webhook' hook_called
+check 'a Deployment is injected' api_install
+check '  as the policy in the values says' env_is "${registry}_GHCR_HOSTNAME" ghcr.io
+mapfile -t docker < <(key_flags DOCKER mirror.corp.example Mirror)
+expect_refused 'a takeover is refused' api_upgrade "${docker[@]}"
+expect_text '  by a name that says who' 'nvcf-registry-webhook.dev" denied the request'
+
+# ---- a changed policy
+check 'a policy by helm upgrade is in force' in_force helm_ours upgrade --reuse-values "${quay[@]}"
+check '  and reconciled without an upgrade of the API' wait_for 20 'QUAY in the Deployment' env_is "${registry}_QUAY_HOSTNAME" quay.io
+check '  the API rolls out' rolled_out
+same '  the CA is kept' "$bundle" "$(bundles)"
+expect_refused 'a bad policy is refused at helm upgrade' helm_ours upgrade --reuse-values \
+    --set policy.registries.BAD.name='Docker Hub Registry' --set policy.registries.BAD.hostname=bad.corp.example
+expect_text '  saying why' 'Docker Hub Registry'
+check 'the next upgrade repairs the release' helm_ours upgrade --reuse-values --set policy.registries.BAD=null \
+    --set logLevel=debug
+same '  the CA is kept' "$bundle" "$(bundles)"
+check 'a rollback takes the policy back' in_force helm -n "$hook_namespace" rollback "$release" 1
+check '  to what it was' bash -c "! kubectl -n $hook_namespace get configmap nvcf-registry-policy -o yaml | grep -q QUAY"
+same '  the CA is kept' "$bundle" "$(bundles)"
+check '  QUAY is taken out' wait_for 20 'no QUAY' env_absent "${registry}_QUAY_HOSTNAME"
+
+# ---- what it may do
+# A denial that rests on a ConfigMap is confirmed by a live read: uses `get configmaps`.
+mapfile -t half < <(key_flags HALF half.corp.example Half)
+kubectl -n nvcf create configmap "$deployment-env" --from-literal="${registry}_HALF_NAME=Half" \
+    --dry-run=client -o yaml | kubectl apply -f - >/dev/null 2>&1 || true
+kubectl -n nvcf set env "deployment/$deployment" --from=configmap/none >/dev/null 2>&1 || true
+kubectl delete "$configurations" "$release" >/dev/null
+kubectl -n nvcf create configmap bad-env --from-literal="${registry}_DOCKER_HOSTNAME=mirror.corp.example" >/dev/null
+check 'deleted configurations come back by helm upgrade' helm_ours upgrade --reuse-values --set logLevel=info
+check '  and get their CA back' wait_for 10 'the CA' bash -c "[ \"\$(kubectl get $configurations $release -o json |
+    jq -r '[.items[].webhooks[].clientConfig.caBundle // \"none\"] | unique | join(\",\")')\" = '$bundle' ]"
+check '  and are called' wait_for 10 'the API server to call the webhook' hook_called
+sleep 0.5
+run kubectl -n nvcf patch deployment "$deployment" --type json -p '[{"op": "add",
+    "path": "/spec/template/spec/containers/0/envFrom", "value": [{"configMapRef": {"name": "bad-env"}}]}]'
+same 'a takeover through a ConfigMap is refused' 1 "$RC"
+kubectl -n nvcf delete configmap bad-env >/dev/null
+
+same 'no request to the API server was forbidden' '' "$(forbidden)"
+same 'no right is granted that is not used' '' "$(comm -13 <(used) <(granted))"
+same 'and none is used that is not granted' '' "$(comm -23 <(used) <(granted))"
+same 'rights in the own namespace' "$(sort <<END
+configmaps nvcf-registry-policy list,watch
+events create
+leases create
+leases nvcf-registry-webhook get,update
+mutatingwebhookconfigurations,validatingwebhookconfigurations $release get,list,watch,patch
+secrets $release-tls get,list,watch,patch
+END
+)" "$(rights "$hook_namespace")"
+same "rights in the targets' namespace" "$(sort <<END
+configmaps get,list,watch
+deployments list,patch
+events create
+mutatingwebhookconfigurations,validatingwebhookconfigurations $release get,list,watch,patch
+END
+)" "$(rights nvcf)"
+same 'rights in any other namespace' \
+    "mutatingwebhookconfigurations,validatingwebhookconfigurations $release get,list,watch,patch" "$(rights default)"
+for what in 'get secrets -n nvcf' 'list secrets -n kube-system' "create secrets -n $hook_namespace" \
+    'create pods -n nvcf' 'update configmaps -n nvcf' 'list namespaces' 'delete deployments -n nvcf' \
+    "update configmaps/nvcf-registry-policy -n $hook_namespace" 'patch mutatingwebhookconfigurations/other'; do
+    # shellcheck disable=SC2086 # words
+    run kubectl auth can-i $what --as "$account"
+    same "it may not $what" no "${OUT##*$'\n'}"
+done
+
+# ---- without reconcile and with the server dead
+check 'turned off, reconcile takes its rights with it' helm_ours upgrade --reuse-values --set reconcile=false
+run granted
+expect_no_text '  no Deployments' deployments
+expect_no_text '  no Leases' leases
+hook_stop
+check 'our chart can be upgraded with the server dead' helm_ours upgrade --reuse-values "${quay[@]}" --set replicaCount=3
+check 'uninstall with the server dead' helm -n "$hook_namespace" uninstall "$release" --wait --timeout 60s
+kubectl -n "$hook_namespace" delete lease nvcf-registry-webhook --ignore-not-found >/dev/null
+check '  leaves nothing, no key either' wait_for 20 'nothing of ours' gone
+gone || fail '  what is left' "$(nothing_of_ours)"
+check '  and the API can be changed' api_upgrade "${docker[@]}"
+check '  and back' api_reset
+
+# ---- a Secret made elsewhere
+names="DNS:$release.$hook_namespace.svc"
+make_cert hook-ca premade "/CN=$release" "$names"
+kubectl -n "$hook_namespace" create secret generic premade --type kubernetes.io/tls \
+    --from-file=tls.crt="$E2E_TMP/pki/premade.crt" --from-file=tls.key="$E2E_TMP/pki/premade.key" \
+    --from-file=ca.crt="$E2E_TMP/pki/hook-ca.crt" >/dev/null
+mkdir -p "$E2E_TMP/tls"
+for key in tls.crt tls.key; do
+    kubectl -n "$hook_namespace" get secret premade -o json | jq -r --arg k "$key" '.data[$k]' | base64 -d >"$E2E_TMP/tls/$key"
+done
+check 'with a Secret made elsewhere' helm_ours install "${ghcr[@]}" --set certificates.mode=secret \
+    --set certificates.secretName=premade
+check '  the server is ready' ours_start
+same '  nobody has published its CA' none "$(bundles)"
+# The command that NOTES.txt prints, as it stands there.
+helm -n "$hook_namespace" get notes "$release" | sed -n '/^  ca=/,/^  done/p' >"$E2E_TMP/publish.sh"
+check '  the command of the notes publishes it' bash "$E2E_TMP/publish.sh"
+same '  in all webhooks' "$(base64_line "$E2E_TMP/pki/hook-ca.crt")" "$(bundles)"
+check '  and the API server calls' wait_for 10 'the API server to call the webhook' hook_called
+check '  an upgrade' helm_ours upgrade --reuse-values --set replicaCount=3
+same '  keeps the CA' "$(base64_line "$E2E_TMP/pki/hook-ca.crt")" "$(bundles)"
+same '  no request was forbidden' '' "$(forbidden)"
+run kubectl get clusterroles -o name -l "app.kubernetes.io/instance=$release"
+same '  and no right is cluster-wide' '' "$OUT"
+check 'uninstall with the server alive' helm -n "$hook_namespace" uninstall "$release" --wait --timeout 60s
+ours_wiped
