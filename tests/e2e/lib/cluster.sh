@@ -128,8 +128,24 @@ start_etcd() {
         --initial-cluster "e2e=http://127.0.0.1:$peer" --log-level warn
 }
 
+# What a webhook installed by our chart asks of the API server is written down, one JSON
+# object a line, in $E2E_TMP/log/audit.jsonl.
+audit_policy() {
+    cat <<END
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  users: ["system:serviceaccount:nvcf-registry-webhook:nvcf-registry-webhook"]
+- level: None
+END
+}
+
 start_apiserver() {
     local pki=$E2E_TMP/pki
+    mkdir -p "$E2E_TMP/log"
+    audit_policy >"$E2E_TMP/audit-policy.yaml"
     spawn kube-apiserver "$E2E_BIN/kube-apiserver" \
         --etcd-servers "http://127.0.0.1:$1" \
         --bind-address 127.0.0.1 --advertise-address 127.0.0.1 \
@@ -139,7 +155,8 @@ start_apiserver() {
         --service-account-issuer https://e2e.invalid \
         --service-account-key-file "$pki/sa.pub" \
         --service-account-signing-key-file "$pki/sa.key" \
-        --service-cluster-ip-range 127.96.0.0/16 --profiling=false
+        --service-cluster-ip-range 127.96.0.0/16 --profiling=false \
+        --audit-policy-file "$E2E_TMP/audit-policy.yaml" --audit-log-path "$E2E_TMP/log/audit.jsonl"
 }
 
 start_controllers() {
