@@ -29,6 +29,8 @@ static const struct verb {
     {"review", cli_review, "say offline what the webhook would decide"},
     {"lint", cli_lint, "check a policy, with line and column of every problem"},
     {"explain", cli_explain, "say what the API makes of an environment variable"},
+    {"status", cli_status,
+     "say what the live cluster has, and whether the webhook is well"},
     {"certs", cli_certs, "issue, show and verify certificates"},
     {"version", cli_version, "print version, commit and library versions"},
 };

@@ -6,49 +6,9 @@
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
+source "$(dirname "$0")/support/cluster.sh"
 probe=${NRW_BUILD:-$root/build/release}/tests/tools/kube_probe
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/nvcf-registry-webhook
-E2E_TMP=$WORK/cluster
-E2E_BIN=$cache/bin
-E2E_LIB=$root/tests/e2e/lib
-export E2E_TMP E2E_BIN E2E_LIB
-mkdir -p "$E2E_TMP"
-for program in etcd kube-apiserver kubectl; do
-    if [ ! -x "$E2E_BIN/$program" ]; then
-        skip 'the client against a real API server' "no $program in $E2E_BIN; run tests/e2e/tools/build.sh"
-        finish
-    fi
-done
-# shellcheck source=../e2e/lib/cluster.sh
-source "$E2E_LIB/cluster.sh"
-PATH=$E2E_BIN:$PATH
-
-# spawn, but also known to this script's own cleaning up.
-api_up() {
-    start_apiserver "$etcd_port"
-    api_pid=${E2E_PIDS[-1]}
-    pids+=("$api_pid")
-    wait_for 60 'the API server' kubectl get --raw /readyz
-}
-api_kill() {
-    kill -KILL "$api_pid"
-    wait "$api_pid" 2>/dev/null || true
-    forget "$api_pid"
-}
-
-etcd_port=$(free_port) peer_port=$(free_port)
-E2E_PORT_API=$(free_port)
-make_ca kube-ca
-make_cert kube-ca apiserver /CN=kube-apiserver DNS:kubernetes,DNS:kubernetes.default.svc,IP:127.0.0.1
-make_cert kube-ca admin /O=system:masters/CN=admin
-openssl genrsa -out "$E2E_TMP/pki/sa.key" 2048 2>/dev/null
-openssl rsa -in "$E2E_TMP/pki/sa.key" -pubout -out "$E2E_TMP/pki/sa.pub" 2>/dev/null
-admin=$E2E_TMP/admin.kubeconfig
-write_kubeconfig "$admin" admin
-export KUBECONFIG=$admin
-start_etcd "$etcd_port" "$peer_port"
-pids+=("${E2E_PIDS[-1]}")
-api_up
+cluster_or_skip 'the client against a real API server'
 
 kubectl create namespace probe >/dev/null
 kubectl -n probe create serviceaccount watcher >/dev/null

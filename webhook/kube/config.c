@@ -134,6 +134,34 @@ static struct kube_config *make(struct kube_settings *settings, struct err *err)
     return made;
 }
 
+static bool copy(const char *text, char **ret_copy)
+{
+    if (text != NULL)
+        *ret_copy = mem_strdup(text);
+    return text == NULL || *ret_copy != NULL;
+}
+
+struct kube_config *kube_config_for_server(const char *server, const char *ca_file,
+                                           const char *token_file, const char *source,
+                                           struct err *err)
+{
+    NRW_AUTO_KUBE_SETTINGS struct kube_settings settings = {0};
+    if (strncmp(server, "https://", 8) != 0 && strncmp(server, "http://", 7) != 0) {
+        err_set(err, ERR_INVALID, "%s: write http://HOST or https://HOST, not \"%s\"",
+                source, server);
+        return NULL;
+    }
+    if (!copy(server, &settings.server) || !copy(ca_file, &settings.ca_file) ||
+        !copy(token_file, &settings.token_file) || !copy(source, &settings.source)) {
+        err_nomem(err);
+        return NULL;
+    }
+    size_t end = strlen(settings.server);
+    while (end > 0 && settings.server[end - 1] == '/')
+        settings.server[--end] = '\0';
+    return make(&settings, err);
+}
+
 static char *join(const char *folder, const char *name)
 {
     return print("%s/%s", folder, name);

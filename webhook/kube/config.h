@@ -28,6 +28,12 @@ struct kube_config *kube_config_from_file(const char *path, const char *context,
  * ~/.kube/config, else in-cluster. */
 struct kube_config *kube_config_find(const char *path, const char *context,
                                      struct err *err);
+/* Another server than Kubernetes', asked with the same client: `server` is http:// or
+ * https://, the files may be NULL. With http:// the token travels in the clear: the
+ * caller has to have said so. `source` names it in messages. */
+struct kube_config *kube_config_for_server(const char *server, const char *ca_file,
+                                           const char *token_file, const char *source,
+                                           struct err *err);
 void kube_config_free(struct kube_config *config);
 
 /* What was read; the credentials in it may be older than what is in force. */

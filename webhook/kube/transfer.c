@@ -224,7 +224,9 @@ bool transfer_result(struct transfer *transfer, const struct kube_request *reque
         kube_config_distrust(client_config(transfer->client));
     if (code != CURLE_OK)
         return not_reached(transfer, request, code, err);
-    if (transfer->code >= 200 && transfer->code < 300)
+    if (request->ret_code != NULL)
+        *request->ret_code = transfer->code;
+    if ((transfer->code >= 200 && transfer->code < 300) || request->ret_code != NULL)
         return true;
     return kube_status_error(request, transfer->code, buf_view(transfer->body), err);
 }

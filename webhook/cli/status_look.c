@@ -1,0 +1,614 @@
+/* The policy, the Deployments of its targets, their pods, and what the running API says;
+ * see status.h. The same code as in the server judges what the next update would bring.
+ */
+#include "cli/status.h"
+
+#include <stdlib.h>
+
+#include "admit/judge.h"
+#include "admit/object.h"
+#include "core/registries.h"
+#include "policy/policy_file.h"
+
+#define LIST_MAXIMUM (64u * 1024u * 1024u)
+#define ASK_MS       15000u
+#define API_PATH     "/v2/nvcf/recognized-registries"
+
+static const char no_policy[] =
+    "apiVersion: " POLICY_API_VERSION "\nkind: " POLICY_KIND "\n";
+
+static const char *c_text(struct status *status, struct str text)
+{
+    return arena_str(&status->arena, text).p; /* NUL-terminated */
+}
+
+/* --- policy ---------------------------------------------------------------------------
+ */
+
+static bool take_policy(struct status *status, struct str text, struct err *err)
+{
+    status->doc = status->wish->policy_file != NULL ? policy_file_parse(text, err)
+                                                    : policy_doc_new(text, err);
+    if (status->doc == NULL)
+        return false;
+    if (status->doc->policy != NULL)
+        return true;
+    status->policy_problem =
+        arena_str(&status->arena, policy_doc_summary(&status->doc->arena, status->doc));
+    policy_doc_free(status->doc);
+    status->doc = policy_doc_new(str_of(no_policy), err);
+    return status->doc != NULL && status->doc->policy != NULL;
+}
+
+bool status_look_policy(struct status *status, struct err *err)
+{
+    const struct status_wish *wish = status->wish;
+    struct str text = str_of(no_policy);
+    NRW_AUTO_BUF struct buf file;
+    buf_init(&file, POLICY_FILE_MAX_BYTES);
+    if (wish->policy_file != NULL) {
+        if (!cli_read(status->command, wish->policy_file, &file))
+            return err_set(err, ERR_IO, "no policy to compare with");
+        status->policy_present = true;
+        return take_policy(status, buf_view(&file), err);
+    }
+    json_t *map = NULL;
+    struct err reason = {.code = ERR_NONE};
+    if (kube_get(status->client, &kube_configmaps, wish->policy.name_space,
+                 wish->policy.name, ASK_MS, &map, &reason)) {
+        if (status_keep(status, map) == NULL)
+            return err_nomem(err);
+        struct str found = object_text(json_object_get(map, "data"), POLICY_DATA_KEY);
+        status->policy_present = true;
+        if (str_is_null(found))
+            status->policy_problem = STR("it has no data key " POLICY_DATA_KEY);
+        else
+            text = found;
+    } else if (reason.code != ERR_NOT_FOUND) {
+        return err_set(err, reason.code, "%s", reason.message);
+    }
+    return take_policy(status, text, err);
+}
+
+/* --- the running API
+ * -------------------------------------------------------------------- */
+
+bool status_look_api(struct status *status, struct err *err)
+{
+    const struct status_wish *wish = status->wish;
+    if (wish->nvcf_url == NULL)
+        return true;
+    if (strncmp(wish->nvcf_url, "http://", 7) == 0 && wish->token_file != NULL &&
+        strncmp(wish->nvcf_url, "http://localhost", 16) != 0 &&
+        strncmp(wish->nvcf_url, "http://127.", 11) != 0)
+        cli_note(status->command,
+                 "--nvcf-url is http://: the token travels in the clear");
+    struct kube_config *config = kube_config_for_server(
+        wish->nvcf_url, wish->nvcf_ca, wish->token_file, "--nvcf-url", err);
+    if (config == NULL)
+        return false;
+    struct kube_client *client = kube_client_new_take(config, err);
+    if (client == NULL)
+        return false;
+    unsigned code = 0;
+    NRW_AUTO_BUF struct buf answer;
+    buf_init(&answer, 4u * 1024u * 1024u);
+    struct kube_request request = {
+        .raw_path = API_PATH, .deadline_ms = ASK_MS, .ret_code = &code};
+    struct err reason = {.code = ERR_NONE};
+    bool good = kube_request_raw(client, &request, &answer, &reason);
+    kube_client_free(client);
+    if (!good) {
+        status_add(status, "api", VERDICT_UNKNOWN, "%s", reason.message);
+        return true;
+    }
+    if (code == 401 || code == 403) {
+        status_add(status, "api", VERDICT_UNKNOWN,
+                   "%s answers HTTP %u: give --token-file with a token of scope "
+                   "manage_registry_credentials",
+                   wish->nvcf_url, code);
+        return true;
+    }
+    json_t *root =
+        code == 200 ? status_keep(status, kube_parse(buf_view(&answer), NULL)) : NULL;
+    json_t *all = json_object_get(root, "recognizedRegistries");
+    if (!json_is_array(json_object_get(all, "CONTAINER"))) {
+        status_add(status, "api", VERDICT_UNKNOWN, "%s" API_PATH " answers HTTP %u%s",
+                   wish->nvcf_url, code,
+                   code == 200 ? ", but no list of recognised registries" : "");
+        return true;
+    }
+    status->api = json_object_get(all, "CONTAINER");
+    status_add(status, "api", VERDICT_GOOD, "recognises %zu container registries",
+               json_array_size(status->api));
+    return true;
+}
+
+static enum status_api ask_api(const struct status *status, struct str prefix,
+                               struct str name, struct str hostname)
+{
+    /* The address is the functions API's; it knows nothing of the tasks API. */
+    if (status->api == NULL || !str_eq(prefix, STR("NVCF")))
+        return API_UNKNOWN;
+    for (size_t i = 0; i < json_array_size(status->api); i++) {
+        const json_t *entry = json_array_get(status->api, i);
+        struct str there = object_text(entry, "hostname");
+        struct str called = object_text(entry, "name");
+        if (str_is_null(there) || str_is_null(called) || !str_eq(there, hostname))
+            continue;
+        return str_eq(called, name) ? API_YES : API_OTHER_NAME;
+    }
+    return API_NO;
+}
+
+/* --- one workload
+ * ----------------------------------------------------------------------- */
+
+/* Declarations of the registries that a Deployment or a pod has. */
+struct view {
+    struct workload workload;
+    struct sources sources;
+    struct registries registries;
+};
+
+static bool make_view(struct status *status, const struct policy_target *target,
+                      const json_t *object, const struct config_maps *maps,
+                      struct view *view)
+{
+    struct arena *arena = &status->arena;
+    if (!object_workload(arena, target, target->name_space, object, NULL, maps,
+                         &view->workload))
+        return false;
+    sources_read(arena, target->prefix, &view->workload, NULL, &view->sources);
+    registries_group(arena, status->doc->policy, &view->sources, &view->registries);
+    return !arena->failed;
+}
+
+static struct str value_of(const struct declaration *declaration)
+{
+    if (declaration == NULL)
+        return STR("");
+    return declaration->readable ? declaration->value : STR("(cannot be read)");
+}
+
+/* Whether the annotation says that we set it. */
+static bool is_ours(struct arena *arena, const struct workload *workload,
+                    const struct declaration *declaration)
+{
+    if (str_is_null(workload->injected))
+        return false;
+    struct str line = arena_printf(arena, "\n%.*s=%.*s\n", STR_ARG(declaration->variable),
+                                   STR_ARG(declaration->value));
+    struct str record = arena_printf(arena, "\n%.*s\n", STR_ARG(workload->injected));
+    return str_find(record, line) < record.n;
+}
+
+static struct str source_of(struct arena *arena, const struct workload *workload,
+                            const struct registry *registry)
+{
+    const struct declaration *from =
+        registry->hostname != NULL ? registry->hostname : registry->name;
+    if (from == NULL)
+        from = registry->first;
+    if (str_eq(from->source, STR("env")) && is_ours(arena, workload, from))
+        return STR("policy");
+    return from->source;
+}
+
+static const struct registry *find_registry(const struct registries *registries,
+                                            const struct policy_registry *listed)
+{
+    for (size_t i = 0; i < registries->list.count; i++) {
+        const struct registry *registry = registries_at(registries, i);
+        if (registry->artifact == ARTIFACT_CONTAINER && registry->listed == listed)
+            return registry;
+    }
+    return NULL;
+}
+
+static enum status_carry carries(const struct registry *registry, struct str name,
+                                 struct str hostname)
+{
+    if (registry == NULL || (registry->name == NULL && registry->hostname == NULL))
+        return CARRY_NO;
+    bool same = registry->name != NULL && registry->hostname != NULL &&
+                registry->name->readable && registry->hostname->readable &&
+                str_eq(registry->name->value, name) &&
+                str_eq(registry->hostname->value, hostname);
+    return same ? CARRY_YES : CARRY_OTHER;
+}
+
+static bool add_row(struct status *status, struct status_deployment *deployment,
+                    const struct view *view, const struct policy_registry *listed,
+                    const struct registry *registry)
+{
+    struct arena *arena = &status->arena;
+    struct status_registry *row =
+        arena_list_add(arena, &deployment->registries, sizeof(*row));
+    if (row == NULL)
+        return false;
+    *row = (struct status_registry){
+        .key = listed != NULL ? listed->key : registry->label,
+        .name = listed != NULL ? listed->name : value_of(registry->name),
+        .hostname = listed != NULL ? listed->hostname : value_of(registry->hostname),
+        .found_name = str_null(),
+        .found_hostname = str_null(),
+        .source =
+            registry != NULL ? source_of(arena, &view->workload, registry) : str_null(),
+        .listed = listed != NULL,
+        .builtin = registry != NULL && registry->builtin != NULL && listed == NULL,
+    };
+    row->deployment = carries(registry, row->name, row->hostname);
+    if (row->deployment == CARRY_OTHER && listed != NULL) {
+        row->found_name = value_of(registry->name);
+        row->found_hostname = value_of(registry->hostname);
+    }
+    row->api = ask_api(status, deployment->prefix, row->name, row->hostname);
+    return true;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct status_registry *left = a, *right = b;
+    return str_cmp(left->key, right->key);
+}
+
+static bool add_rows(struct status *status, struct status_deployment *deployment,
+                     const struct view *view)
+{
+    const struct policy *policy = status->doc->policy;
+    for (size_t i = 0; i < policy->registry_count; i++) {
+        const struct policy_registry *listed = &policy->registries[i];
+        if (!add_row(status, deployment, view, listed,
+                     find_registry(&view->registries, listed)))
+            return false;
+    }
+    for (size_t i = 0; i < view->registries.list.count; i++) {
+        const struct registry *registry = registries_at(&view->registries, i);
+        bool counts = registry->artifact == ARTIFACT_CONTAINER &&
+                      registry->listed == NULL &&
+                      (registry->name != NULL || registry->hostname != NULL);
+        if (counts && !add_row(status, deployment, view, NULL, registry))
+            return false;
+    }
+    if (deployment->registries.count > 1)
+        qsort(deployment->registries.items, deployment->registries.count,
+              sizeof(struct status_registry), by_key);
+    return true;
+}
+
+/* --- its ConfigMaps
+ * --------------------------------------------------------------------- */
+
+static bool fetch_map(struct status *status, struct status_deployment *deployment,
+                      struct config_maps *maps, struct str name, struct err *err)
+{
+    if (str_is_null(name) || name.n == 0 ||
+        config_maps_find(maps, deployment->name_space, name) != NULL)
+        return true;
+    json_t *map = NULL;
+    struct err reason = {.code = ERR_NONE};
+    if (kube_get(status->client, &kube_configmaps, c_text(status, deployment->name_space),
+                 c_text(status, name), ASK_MS, &map, &reason)) {
+        if (status_keep(status, map) != NULL &&
+            config_maps_add(maps, deployment->name_space, map))
+            return true;
+        return err_nomem(err);
+    }
+    if (reason.code == ERR_NOMEM)
+        return err_nomem(err);
+    if (reason.code != ERR_NOT_FOUND)
+        deployment->problem = arena_str(&status->arena, str_of(reason.message));
+    return true; /* unknown then, and the finding says OpaqueSource */
+}
+
+/* What the container refers to; and, once those are known, the remote configuration. */
+static bool fetch_maps(struct status *status, const struct policy_target *target,
+                       struct status_deployment *deployment, const json_t *object,
+                       struct config_maps *maps, struct err *err)
+{
+    for (int round = 0; round < 2; round++) {
+        struct workload workload;
+        if (!object_workload(&status->arena, target, deployment->name_space, object, NULL,
+                             maps, &workload))
+            return err_nomem(err);
+        const struct container_spec *container = &workload.container;
+        for (size_t i = 0; i < container->env_from_count; i++)
+            if (!fetch_map(status, deployment, maps, container->env_from[i].cm_name, err))
+                return false;
+        for (size_t i = 0; i < container->env_count; i++)
+            if (container->env[i].has_value_from &&
+                !fetch_map(status, deployment, maps, container->env[i].cm_name, err))
+                return false;
+        if (workload.has_remote &&
+            !fetch_map(status, deployment, maps, workload.remote.name, err))
+            return false;
+    }
+    return true;
+}
+
+/* --- what the next update would bring
+ * --------------------------------------------------- */
+
+static bool look_ahead(struct status *status, struct status_deployment *deployment,
+                       const json_t *object, const struct config_maps *maps,
+                       struct err *err)
+{
+    /* As a CREATE, so that old faults show as what they are and not as warnings. */
+    json_t *root = json_pack(
+        "{s:s,s:s,s:{s:s,s:{s:s,s:s,s:s},s:s%,s:s%,s:s,s:o}}", "apiVersion",
+        "admission.k8s.io/v1", "kind", "AdmissionReview", "request", "uid", "status",
+        "kind", "group", "apps", "version", "v1", "kind", "Deployment", "namespace",
+        deployment->name_space.p, deployment->name_space.n, "name", deployment->name.p,
+        deployment->name.n, "operation", "CREATE", "object", json_deep_copy(object));
+    NRW_AUTO_REVIEW struct review review = {.root = NULL};
+    bool good = root != NULL ? review_from_json(root, &review, err) : err_nomem(err);
+    json_decref(root);
+    struct admit_input input = {.endpoint = ADMIT_MUTATE,
+                                .policy = status->doc->policy,
+                                .config_maps = maps,
+                                .policy_namespace = STR(""),
+                                .policy_name = STR("")};
+    NRW_AUTO_JUDGED struct judged judged = {.patch = NULL};
+    good = good && judge_object(&status->arena, &input, &review, &judged, err);
+    if (!good)
+        return false;
+    deployment->denied = !judged.decision.allowed;
+    deployment->findings = judged.decision.findings;
+    deployment->changed = judged.decision.allowed && judged.patch != NULL;
+    const struct patch *patch = &judged.decision.patch;
+    for (size_t i = 0; deployment->changed && i < patch->ops.count; i++) {
+        const struct patch_op *op = patch_at(patch, i);
+        struct patch_op *copy =
+            arena_list_add(&status->arena, &deployment->changes, sizeof(*copy));
+        if (copy == NULL)
+            return err_nomem(err);
+        *copy = *op;
+        /* A removed entry's name is borrowed from the object that goes with the review.
+         */
+        copy->name =
+            arena_str(&status->arena, str_is_null(op->name) ? STR("") : op->name);
+        copy->value =
+            arena_str(&status->arena, str_is_null(op->value) ? STR("") : op->value);
+    }
+    return true;
+}
+
+/* --- pods
+ * --------------------------------------------------------------------------------- */
+
+static void add_expression(struct buf *out, const json_t *expression)
+{
+    const char *key = json_string_value(json_object_get(expression, "key"));
+    const char *op = json_string_value(json_object_get(expression, "operator"));
+    const json_t *values = json_object_get(expression, "values");
+    if (key == NULL || op == NULL)
+        return;
+    buf_text(out, out->size > 0 ? "," : "");
+    if (strcmp(op, "Exists") == 0 || strcmp(op, "DoesNotExist") == 0) {
+        buf_printf(out, "%s%s", strcmp(op, "Exists") == 0 ? "" : "!", key);
+        return;
+    }
+    buf_printf(out, "%s %s (", key, strcmp(op, "In") == 0 ? "in" : "notin");
+    for (size_t i = 0; i < json_array_size(values); i++) {
+        const char *value = json_string_value(json_array_get(values, i));
+        buf_printf(out, "%s%s", i > 0 ? "," : "", value != NULL ? value : "");
+    }
+    buf_char(out, ')');
+}
+
+/* A LabelSelector as the query parameter has it. */
+static void selector_of(const json_t *deployment, struct buf *out)
+{
+    const json_t *selector =
+        json_object_get(json_object_get(deployment, "spec"), "selector");
+    json_t *labels = json_object_get(selector, "matchLabels");
+    const char *key;
+    json_t *value;
+    json_object_foreach(labels, key, value)
+    {
+        const char *text = json_string_value(value);
+        buf_printf(out, "%s%s=%s", out->size > 0 ? "," : "", key,
+                   text != NULL ? text : "");
+    }
+    const json_t *expressions = json_object_get(selector, "matchExpressions");
+    for (size_t i = 0; i < json_array_size(expressions); i++)
+        add_expression(out, json_array_get(expressions, i));
+}
+
+static bool is_running(const json_t *pod)
+{
+    struct str phase = object_text(json_object_get(pod, "status"), "phase");
+    return !object_is_deleted(pod) && !str_is_null(phase) &&
+           str_eq(phase, STR("Running"));
+}
+
+/* Whether the ConfigMap was written after the pod had started: then what the pod has of
+ * it is not known. Times are RFC 3339 in UTC, so text order is time order. */
+static bool written_after(const json_t *map, struct str started)
+{
+    const json_t *writers =
+        json_object_get(json_object_get(map, "metadata"), "managedFields");
+    for (size_t i = 0; i < json_array_size(writers); i++) {
+        struct str time = object_text(json_array_get(writers, i), "time");
+        if (!str_is_null(time) && !str_is_null(started) && str_cmp(time, started) > 0)
+            return true;
+    }
+    return false;
+}
+
+static const json_t *kept_map(const struct status *status, struct str name_space,
+                              struct str name)
+{
+    for (size_t i = 0; i < json_array_size(status->keep); i++) {
+        const json_t *object = json_array_get(status->keep, i);
+        struct str kind = object_text(object, "kind");
+        struct str where = object_meta(object, "namespace");
+        struct str called = object_meta(object, "name");
+        if (!str_is_null(kind) && str_eq(kind, STR("ConfigMap")) && !str_is_null(where) &&
+            !str_is_null(called) && str_eq(where, name_space) && str_eq(called, name))
+            return object;
+    }
+    return NULL;
+}
+
+static bool count_pod(struct status *status, const struct policy_target *target,
+                      struct status_deployment *deployment, json_t *pod,
+                      const struct config_maps *maps)
+{
+    /* In the clothes of a Deployment, so that it is read by the same code. */
+    json_t *as =
+        status_keep(status, json_pack("{s:O,s:{s:{s:O}}}", "metadata",
+                                      json_object_get(pod, "metadata"), "spec",
+                                      "template", "spec", json_object_get(pod, "spec")));
+    struct view view = {.registries = {.list = {.items = NULL}}};
+    if (as == NULL || !make_view(status, target, as, maps, &view))
+        return false;
+    struct str started = object_text(json_object_get(pod, "status"), "startTime");
+    deployment->pods++;
+    for (size_t i = 0; i < deployment->registries.count; i++) {
+        struct status_registry *row = status_registry_at(deployment, i);
+        for (size_t k = 0; k < view.registries.list.count; k++) {
+            const struct registry *registry = registries_at(&view.registries, k);
+            if (registry->artifact != ARTIFACT_CONTAINER ||
+                !str_eq(registry->listed != NULL ? registry->listed->key
+                                                 : registry->label,
+                        row->key))
+                continue;
+            if (carries(registry, row->name, row->hostname) == CARRY_YES)
+                row->pods++;
+            struct str source = source_of(&status->arena, &view.workload, registry);
+            const json_t *map =
+                str_starts(source, STR("configmap/"))
+                    ? kept_map(status, deployment->name_space, str_skip(source, 10))
+                    : NULL;
+            if (map != NULL && written_after(map, started))
+                row->pods_uncertain = true;
+        }
+    }
+    return true;
+}
+
+static bool look_pods(struct status *status, const struct policy_target *target,
+                      struct status_deployment *deployment, const json_t *object,
+                      const struct config_maps *maps, struct err *err)
+{
+    NRW_AUTO_BUF struct buf selector;
+    buf_init(&selector, 16384);
+    selector_of(object, &selector);
+    if (selector.failed || selector.size == 0)
+        return true;
+    struct kube_request request = {
+        .resource = &kube_pods,
+        .name_space = c_text(status, deployment->name_space),
+        .label_selector = selector.data,
+        .deadline_ms = ASK_MS,
+        .body_maximum = LIST_MAXIMUM,
+    };
+    json_t *list = NULL;
+    struct err reason = {.code = ERR_NONE};
+    if (!kube_request(status->client, &request, &list, &reason)) {
+        deployment->problem = arena_str(&status->arena, str_of(reason.message));
+        return true;
+    }
+    if (status_keep(status, list) == NULL)
+        return err_nomem(err);
+    deployment->pods_known = true;
+    json_t *pods = json_object_get(list, "items");
+    for (size_t i = 0; i < json_array_size(pods); i++) {
+        json_t *pod = json_array_get(pods, i);
+        if (is_running(pod) && !count_pod(status, target, deployment, pod, maps))
+            return err_nomem(err);
+    }
+    return true;
+}
+
+/* --- all of it
+ * ---------------------------------------------------------------------------- */
+
+static bool has_drift(const struct status_deployment *deployment)
+{
+    if (deployment->denied || deployment->changed)
+        return true;
+    for (size_t i = 0; i < deployment->registries.count; i++) {
+        const struct status_registry *row = status_registry_at(deployment, i);
+        if (row->listed && (row->deployment != CARRY_YES ||
+                            (deployment->pods_known && row->pods < deployment->pods) ||
+                            row->api == API_NO || row->api == API_OTHER_NAME))
+            return true;
+    }
+    return false;
+}
+
+static bool look_deployment(struct status *status, const struct policy_target *target,
+                            json_t *object, struct err *err)
+{
+    struct status_deployment *deployment =
+        arena_list_add(&status->arena, &status->deployments, sizeof(*deployment));
+    NRW_AUTO_CONFIG_MAPS struct config_maps *maps = config_maps_new();
+    if (deployment == NULL || maps == NULL)
+        return err_nomem(err);
+    deployment->name_space = target->name_space;
+    deployment->name = object_meta(object, "name");
+    deployment->prefix = target->prefix;
+    deployment->problem = STR("");
+    struct view view = {.registries = {.list = {.items = NULL}}};
+    if (!fetch_maps(status, target, deployment, object, maps, err))
+        return false;
+    if (!make_view(status, target, object, maps, &view) ||
+        !add_rows(status, deployment, &view))
+        return err_nomem(err);
+    if (!look_ahead(status, deployment, object, maps, err) ||
+        !look_pods(status, target, deployment, object, maps, err))
+        return false;
+    deployment->drift = has_drift(deployment);
+    return true;
+}
+
+static bool look_target(struct status *status, const struct policy_target *target,
+                        struct err *err)
+{
+    NRW_AUTO_BUF struct buf selector;
+    buf_init(&selector, 16384);
+    for (size_t i = 0; i < target->selector_count; i++)
+        buf_printf(&selector, "%s%.*s=%.*s", i > 0 ? "," : "",
+                   STR_ARG(target->selector[i].key), STR_ARG(target->selector[i].value));
+    struct kube_request request = {
+        .resource = &kube_deployments,
+        .name_space = c_text(status, target->name_space),
+        .label_selector = selector.data,
+        .deadline_ms = ASK_MS,
+        .body_maximum = LIST_MAXIMUM,
+    };
+    json_t *list = NULL;
+    if (selector.failed)
+        return err_nomem(err);
+    if (!kube_request(status->client, &request, &list, err))
+        return false;
+    if (status_keep(status, list) == NULL)
+        return err_nomem(err);
+    json_t *items = json_object_get(list, "items");
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        json_t *object = json_array_get(items, i);
+        /* Items of a list carry no kind; what judges them asks for it. */
+        if (json_object_set_new(object, "apiVersion", json_string("apps/v1")) != 0 ||
+            json_object_set_new(object, "kind", json_string("Deployment")) != 0)
+            return err_nomem(err);
+        if (!look_deployment(status, target, object, err))
+            return false;
+    }
+    if (json_array_size(items) == 0)
+        status_add(status, "target", VERDICT_UNKNOWN,
+                   "no Deployment in namespace %.*s has the labels %.*s",
+                   STR_ARG(target->name_space), STR_ARG(buf_view(&selector)));
+    return true;
+}
+
+bool status_look_deployments(struct status *status, struct err *err)
+{
+    const struct policy *policy = status->doc->policy;
+    for (size_t i = 0; i < policy->target_count; i++)
+        if (!look_target(status, &policy->targets[i], err))
+            return false;
+    return true;
+}
