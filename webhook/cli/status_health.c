@@ -41,8 +41,7 @@ static void check_policy(struct status *status)
                    policy->hash);
 }
 
-/* --- configurations
- * ----------------------------------------------------------------------- */
+/* --- configurations --- */
 
 static void note_service(struct status *status, const json_t *client)
 {
@@ -132,8 +131,7 @@ static void check_configuration(struct status *status,
                    count == 1 ? "" : "s", STR_ARG(failure));
 }
 
-/* --- the serving certificate
- * --------------------------------------------------------------- */
+/* --- the serving certificate --- */
 
 static void verify(struct status *status, struct str chain, const char *where)
 {
@@ -206,8 +204,7 @@ static void check_certificate(struct status *status)
     json_decref(object); /* it holds the key as well: not kept a moment longer */
 }
 
-/* --- a replica, asked through the API server
- * ---------------------------------------------- */
+/* --- a replica, asked through the API server --- */
 
 static bool ask_replica(struct status *status, const char *path, unsigned *ret_code,
                         struct buf *answer, struct err *err)

@@ -1,13 +1,12 @@
-/* The policy, the Deployments of its targets, their pods, and what the running API says;
- * see status.h. The same code as in the server judges what the next update would bring.
+/* The policy, the Deployments of its targets, and what the running API says; see
+ * status.h. The same code as in the server judges what the next update would bring.
  */
-#include "cli/status.h"
+#include "cli/status_view.h"
 
 #include <stdlib.h>
 
 #include "admit/judge.h"
 #include "admit/object.h"
-#include "core/registries.h"
 #include "policy/policy_file.h"
 
 #define LIST_MAXIMUM (64u * 1024u * 1024u)
@@ -17,13 +16,7 @@
 static const char no_policy[] =
     "apiVersion: " POLICY_API_VERSION "\nkind: " POLICY_KIND "\n";
 
-static const char *c_text(struct status *status, struct str text)
-{
-    return arena_str(&status->arena, text).p; /* NUL-terminated */
-}
-
-/* --- policy ---------------------------------------------------------------------------
- */
+/* --- policy --- */
 
 static bool take_policy(struct status *status, struct str text, struct err *err)
 {
@@ -70,8 +63,7 @@ bool status_look_policy(struct status *status, struct err *err)
     return take_policy(status, text, err);
 }
 
-/* --- the running API
- * -------------------------------------------------------------------- */
+/* --- the running API --- */
 
 bool status_look_api(struct status *status, struct err *err)
 {
@@ -141,58 +133,13 @@ static enum status_api ask_api(const struct status *status, struct str prefix,
     return API_NO;
 }
 
-/* --- one workload
- * ----------------------------------------------------------------------- */
-
-/* Declarations of the registries that a Deployment or a pod has. */
-struct view {
-    struct workload workload;
-    struct sources sources;
-    struct registries registries;
-};
-
-static bool make_view(struct status *status, const struct policy_target *target,
-                      const json_t *object, const struct config_maps *maps,
-                      struct view *view)
-{
-    struct arena *arena = &status->arena;
-    if (!object_workload(arena, target, target->name_space, object, NULL, maps,
-                         &view->workload))
-        return false;
-    sources_read(arena, target->prefix, &view->workload, NULL, &view->sources);
-    registries_group(arena, status->doc->policy, &view->sources, &view->registries);
-    return !arena->failed;
-}
+/* --- one workload --- */
 
 static struct str value_of(const struct declaration *declaration)
 {
     if (declaration == NULL)
         return STR("");
     return declaration->readable ? declaration->value : STR("(cannot be read)");
-}
-
-/* Whether the annotation says that we set it. */
-static bool is_ours(struct arena *arena, const struct workload *workload,
-                    const struct declaration *declaration)
-{
-    if (str_is_null(workload->injected))
-        return false;
-    struct str line = arena_printf(arena, "\n%.*s=%.*s\n", STR_ARG(declaration->variable),
-                                   STR_ARG(declaration->value));
-    struct str record = arena_printf(arena, "\n%.*s\n", STR_ARG(workload->injected));
-    return str_find(record, line) < record.n;
-}
-
-static struct str source_of(struct arena *arena, const struct workload *workload,
-                            const struct registry *registry)
-{
-    const struct declaration *from =
-        registry->hostname != NULL ? registry->hostname : registry->name;
-    if (from == NULL)
-        from = registry->first;
-    if (str_eq(from->source, STR("env")) && is_ours(arena, workload, from))
-        return STR("policy");
-    return from->source;
 }
 
 static const struct registry *find_registry(const struct registries *registries,
@@ -206,20 +153,8 @@ static const struct registry *find_registry(const struct registries *registries,
     return NULL;
 }
 
-static enum status_carry carries(const struct registry *registry, struct str name,
-                                 struct str hostname)
-{
-    if (registry == NULL || (registry->name == NULL && registry->hostname == NULL))
-        return CARRY_NO;
-    bool same = registry->name != NULL && registry->hostname != NULL &&
-                registry->name->readable && registry->hostname->readable &&
-                str_eq(registry->name->value, name) &&
-                str_eq(registry->hostname->value, hostname);
-    return same ? CARRY_YES : CARRY_OTHER;
-}
-
 static bool add_row(struct status *status, struct status_deployment *deployment,
-                    const struct view *view, const struct policy_registry *listed,
+                    const struct status_view *view, const struct policy_registry *listed,
                     const struct registry *registry)
 {
     struct arena *arena = &status->arena;
@@ -233,12 +168,12 @@ static bool add_row(struct status *status, struct status_deployment *deployment,
         .hostname = listed != NULL ? listed->hostname : value_of(registry->hostname),
         .found_name = str_null(),
         .found_hostname = str_null(),
-        .source =
-            registry != NULL ? source_of(arena, &view->workload, registry) : str_null(),
+        .source = registry != NULL ? status_view_source(arena, &view->workload, registry)
+                                   : str_null(),
         .listed = listed != NULL,
         .builtin = registry != NULL && registry->builtin != NULL && listed == NULL,
     };
-    row->deployment = carries(registry, row->name, row->hostname);
+    row->deployment = status_view_carries(registry, row->name, row->hostname);
     if (row->deployment == CARRY_OTHER && listed != NULL) {
         row->found_name = value_of(registry->name);
         row->found_hostname = value_of(registry->hostname);
@@ -254,7 +189,7 @@ static int by_key(const void *a, const void *b)
 }
 
 static bool add_rows(struct status *status, struct status_deployment *deployment,
-                     const struct view *view)
+                     const struct status_view *view)
 {
     const struct policy *policy = status->doc->policy;
     for (size_t i = 0; i < policy->registry_count; i++) {
@@ -277,8 +212,7 @@ static bool add_rows(struct status *status, struct status_deployment *deployment
     return true;
 }
 
-/* --- its ConfigMaps
- * --------------------------------------------------------------------- */
+/* --- its ConfigMaps --- */
 
 static bool fetch_map(struct status *status, struct status_deployment *deployment,
                       struct config_maps *maps, struct str name, struct err *err)
@@ -288,8 +222,9 @@ static bool fetch_map(struct status *status, struct status_deployment *deploymen
         return true;
     json_t *map = NULL;
     struct err reason = {.code = ERR_NONE};
-    if (kube_get(status->client, &kube_configmaps, c_text(status, deployment->name_space),
-                 c_text(status, name), ASK_MS, &map, &reason)) {
+    if (kube_get(status->client, &kube_configmaps,
+                 status_c_text(status, deployment->name_space),
+                 status_c_text(status, name), ASK_MS, &map, &reason)) {
         if (status_keep(status, map) != NULL &&
             config_maps_add(maps, deployment->name_space, map))
             return true;
@@ -327,8 +262,7 @@ static bool fetch_maps(struct status *status, const struct policy_target *target
     return true;
 }
 
-/* --- what the next update would bring
- * --------------------------------------------------- */
+/* --- what the next update would bring --- */
 
 static bool look_ahead(struct status *status, struct status_deployment *deployment,
                        const json_t *object, const struct config_maps *maps,
@@ -374,157 +308,7 @@ static bool look_ahead(struct status *status, struct status_deployment *deployme
     return true;
 }
 
-/* --- pods
- * --------------------------------------------------------------------------------- */
-
-static void add_expression(struct buf *out, const json_t *expression)
-{
-    const char *key = json_string_value(json_object_get(expression, "key"));
-    const char *op = json_string_value(json_object_get(expression, "operator"));
-    const json_t *values = json_object_get(expression, "values");
-    if (key == NULL || op == NULL)
-        return;
-    buf_text(out, out->size > 0 ? "," : "");
-    if (strcmp(op, "Exists") == 0 || strcmp(op, "DoesNotExist") == 0) {
-        buf_printf(out, "%s%s", strcmp(op, "Exists") == 0 ? "" : "!", key);
-        return;
-    }
-    buf_printf(out, "%s %s (", key, strcmp(op, "In") == 0 ? "in" : "notin");
-    for (size_t i = 0; i < json_array_size(values); i++) {
-        const char *value = json_string_value(json_array_get(values, i));
-        buf_printf(out, "%s%s", i > 0 ? "," : "", value != NULL ? value : "");
-    }
-    buf_char(out, ')');
-}
-
-/* A LabelSelector as the query parameter has it. */
-static void selector_of(const json_t *deployment, struct buf *out)
-{
-    const json_t *selector =
-        json_object_get(json_object_get(deployment, "spec"), "selector");
-    json_t *labels = json_object_get(selector, "matchLabels");
-    const char *key;
-    json_t *value;
-    json_object_foreach(labels, key, value)
-    {
-        const char *text = json_string_value(value);
-        buf_printf(out, "%s%s=%s", out->size > 0 ? "," : "", key,
-                   text != NULL ? text : "");
-    }
-    const json_t *expressions = json_object_get(selector, "matchExpressions");
-    for (size_t i = 0; i < json_array_size(expressions); i++)
-        add_expression(out, json_array_get(expressions, i));
-}
-
-static bool is_running(const json_t *pod)
-{
-    struct str phase = object_text(json_object_get(pod, "status"), "phase");
-    return !object_is_deleted(pod) && !str_is_null(phase) &&
-           str_eq(phase, STR("Running"));
-}
-
-/* Whether the ConfigMap was written after the pod had started: then what the pod has of
- * it is not known. Times are RFC 3339 in UTC, so text order is time order. */
-static bool written_after(const json_t *map, struct str started)
-{
-    const json_t *writers =
-        json_object_get(json_object_get(map, "metadata"), "managedFields");
-    for (size_t i = 0; i < json_array_size(writers); i++) {
-        struct str time = object_text(json_array_get(writers, i), "time");
-        if (!str_is_null(time) && !str_is_null(started) && str_cmp(time, started) > 0)
-            return true;
-    }
-    return false;
-}
-
-static const json_t *kept_map(const struct status *status, struct str name_space,
-                              struct str name)
-{
-    for (size_t i = 0; i < json_array_size(status->keep); i++) {
-        const json_t *object = json_array_get(status->keep, i);
-        struct str kind = object_text(object, "kind");
-        struct str where = object_meta(object, "namespace");
-        struct str called = object_meta(object, "name");
-        if (!str_is_null(kind) && str_eq(kind, STR("ConfigMap")) && !str_is_null(where) &&
-            !str_is_null(called) && str_eq(where, name_space) && str_eq(called, name))
-            return object;
-    }
-    return NULL;
-}
-
-static bool count_pod(struct status *status, const struct policy_target *target,
-                      struct status_deployment *deployment, json_t *pod,
-                      const struct config_maps *maps)
-{
-    /* In the clothes of a Deployment, so that it is read by the same code. */
-    json_t *as =
-        status_keep(status, json_pack("{s:O,s:{s:{s:O}}}", "metadata",
-                                      json_object_get(pod, "metadata"), "spec",
-                                      "template", "spec", json_object_get(pod, "spec")));
-    struct view view = {.registries = {.list = {.items = NULL}}};
-    if (as == NULL || !make_view(status, target, as, maps, &view))
-        return false;
-    struct str started = object_text(json_object_get(pod, "status"), "startTime");
-    deployment->pods++;
-    for (size_t i = 0; i < deployment->registries.count; i++) {
-        struct status_registry *row = status_registry_at(deployment, i);
-        for (size_t k = 0; k < view.registries.list.count; k++) {
-            const struct registry *registry = registries_at(&view.registries, k);
-            if (registry->artifact != ARTIFACT_CONTAINER ||
-                !str_eq(registry->listed != NULL ? registry->listed->key
-                                                 : registry->label,
-                        row->key))
-                continue;
-            if (carries(registry, row->name, row->hostname) == CARRY_YES)
-                row->pods++;
-            struct str source = source_of(&status->arena, &view.workload, registry);
-            const json_t *map =
-                str_starts(source, STR("configmap/"))
-                    ? kept_map(status, deployment->name_space, str_skip(source, 10))
-                    : NULL;
-            if (map != NULL && written_after(map, started))
-                row->pods_uncertain = true;
-        }
-    }
-    return true;
-}
-
-static bool look_pods(struct status *status, const struct policy_target *target,
-                      struct status_deployment *deployment, const json_t *object,
-                      const struct config_maps *maps, struct err *err)
-{
-    NRW_AUTO_BUF struct buf selector;
-    buf_init(&selector, 16384);
-    selector_of(object, &selector);
-    if (selector.failed || selector.size == 0)
-        return true;
-    struct kube_request request = {
-        .resource = &kube_pods,
-        .name_space = c_text(status, deployment->name_space),
-        .label_selector = selector.data,
-        .deadline_ms = ASK_MS,
-        .body_maximum = LIST_MAXIMUM,
-    };
-    json_t *list = NULL;
-    struct err reason = {.code = ERR_NONE};
-    if (!kube_request(status->client, &request, &list, &reason)) {
-        deployment->problem = arena_str(&status->arena, str_of(reason.message));
-        return true;
-    }
-    if (status_keep(status, list) == NULL)
-        return err_nomem(err);
-    deployment->pods_known = true;
-    json_t *pods = json_object_get(list, "items");
-    for (size_t i = 0; i < json_array_size(pods); i++) {
-        json_t *pod = json_array_get(pods, i);
-        if (is_running(pod) && !count_pod(status, target, deployment, pod, maps))
-            return err_nomem(err);
-    }
-    return true;
-}
-
-/* --- all of it
- * ---------------------------------------------------------------------------- */
+/* --- all of it --- */
 
 static bool has_drift(const struct status_deployment *deployment)
 {
@@ -552,14 +336,14 @@ static bool look_deployment(struct status *status, const struct policy_target *t
     deployment->name = object_meta(object, "name");
     deployment->prefix = target->prefix;
     deployment->problem = STR("");
-    struct view view = {.registries = {.list = {.items = NULL}}};
+    struct status_view view = {.registries = {.list = {.items = NULL}}};
     if (!fetch_maps(status, target, deployment, object, maps, err))
         return false;
-    if (!make_view(status, target, object, maps, &view) ||
+    if (!status_view_make(status, target, object, maps, &view) ||
         !add_rows(status, deployment, &view))
         return err_nomem(err);
     if (!look_ahead(status, deployment, object, maps, err) ||
-        !look_pods(status, target, deployment, object, maps, err))
+        !status_look_pods(status, target, deployment, object, maps, err))
         return false;
     deployment->drift = has_drift(deployment);
     return true;
@@ -575,7 +359,7 @@ static bool look_target(struct status *status, const struct policy_target *targe
                    STR_ARG(target->selector[i].key), STR_ARG(target->selector[i].value));
     struct kube_request request = {
         .resource = &kube_deployments,
-        .name_space = c_text(status, target->name_space),
+        .name_space = status_c_text(status, target->name_space),
         .label_selector = selector.data,
         .deadline_ms = ASK_MS,
         .body_maximum = LIST_MAXIMUM,

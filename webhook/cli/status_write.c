@@ -16,8 +16,7 @@ static const char *verdict_word(enum status_verdict verdict)
     return "unknown";
 }
 
-/* --- for people
- * --------------------------------------------------------------------------- */
+/* --- for people --- */
 
 #define COLUMNS 6
 
@@ -219,8 +218,7 @@ void status_write_table(const struct status *status, bool colour, struct buf *ou
     out->failed = out->failed || arena.failed;
 }
 
-/* --- for machines
- * ------------------------------------------------------------------------- */
+/* --- for machines --- */
 
 static void member(struct buf *out, const char *name, struct str value)
 {

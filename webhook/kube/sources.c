@@ -81,7 +81,7 @@ static void place_done(struct place *place)
     place->name = NULL;
 }
 
-/* --- what others see ---------------------------------------------------------------- */
+/* --- what others see --- */
 
 static void update_state(struct kube_sources *sources)
 {
@@ -114,7 +114,7 @@ void kube_sources_state(struct kube_sources *sources,
     pthread_mutex_unlock(&sources->lock);
 }
 
-/* --- what the watches tell ---------------------------------------------------------- */
+/* --- what the watches tell --- */
 
 static void note_connection(struct place *place, const struct kube_change *change,
                             const char *what)
@@ -239,8 +239,7 @@ static bool on_place_change(void *context, const struct kube_change *change)
     return true;
 }
 
-/* --- telling the cache whole ----------------------------------------------------------
- */
+/* --- telling the cache whole --- */
 
 static bool tell_config_maps(struct kube_sources *sources)
 {
@@ -267,7 +266,7 @@ static bool tell_config_maps(struct kube_sources *sources)
                                            complete);
 }
 
-/* --- which namespaces --------------------------------------------------------------- */
+/* --- which namespaces --- */
 
 bool kube_sources_set_namespaces(struct kube_sources *sources, const struct str *names,
                                  size_t count, struct err *err)
@@ -378,8 +377,7 @@ static void run(struct kube_task *task, int64_t now)
     update_state(sources);
 }
 
-/* --- life -----------------------------------------------------------------------------
- */
+/* --- life --- */
 
 static bool watch_policy(struct kube_sources *sources, struct err *err)
 {

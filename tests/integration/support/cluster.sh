@@ -8,7 +8,7 @@
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/nvcf-registry-webhook
 E2E_TMP=$WORK/cluster
 E2E_BIN=$cache/bin
-E2E_LIB=$root/tests/e2e/lib
+E2E_LIB=${root:?source lib.sh first}/tests/e2e/lib
 export E2E_TMP E2E_BIN E2E_LIB
 mkdir -p "$E2E_TMP"
 # shellcheck source=../../e2e/lib/cluster.sh
