@@ -283,13 +283,13 @@ static bool look_ahead(struct status *status, struct status_deployment *deployme
                                 .config_maps = maps,
                                 .policy_namespace = STR(""),
                                 .policy_name = STR("")};
-    NRW_AUTO_JUDGED struct judged judged = {.patch = NULL};
+    NRW_AUTO_JUDGED struct judged judged = {.concerned = false};
     good = good && judge_object(&status->arena, &input, &review, &judged, err);
     if (!good)
         return false;
     deployment->denied = !judged.decision.allowed;
     deployment->findings = judged.decision.findings;
-    deployment->changed = judged.decision.allowed && judged.patch != NULL;
+    deployment->changed = judged.decision.allowed && judged.patch.size > 0;
     const struct patch *patch = &judged.decision.patch;
     for (size_t i = 0; deployment->changed && i < patch->ops.count; i++) {
         const struct patch_op *op = patch_at(patch, i);

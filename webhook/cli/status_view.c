@@ -17,7 +17,8 @@ bool status_view_make(struct status *status, const struct policy_target *target,
                          &view->workload))
         return false;
     sources_read(arena, target->prefix, &view->workload, NULL, &view->sources);
-    registries_group(arena, status->doc->policy, &view->sources, &view->registries);
+    registries_group(arena, status->doc->policy, target->prefix, &view->sources,
+                     &view->registries);
     return !arena->failed;
 }
 
