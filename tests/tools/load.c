@@ -8,8 +8,8 @@
  * seconds=0.41 rate=2400 p50_us=… p99_us=… max_us=…", and what the first failure was.
  * `closed` counts answers that said Connection: close (a new connection follows),
  * `certificates` the different ones that the server showed. Exit code 1 when a request
- * failed. --idle opens that many connections before, which ask nothing. One thread for
- * each connection; nothing is shared but the totals. */
+ * failed. --idle opens that many connections before, which ask nothing. SIGTERM ends
+ * --seconds early. One thread for each connection; nothing is shared but the totals. */
 #include <errno.h>
 #include <getopt.h>
 #include <netinet/in.h>
@@ -44,6 +44,7 @@ static char uid[128];
 static SSL_CTX *ctx;
 static int64_t deadline; /* of --seconds */
 
+static volatile sig_atomic_t told_to_stop;
 static atomic_uint sent, failed, closed, handshakes;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char first_failure[256];
@@ -172,8 +173,16 @@ static bool exchange(struct session *session, struct buf *in, bool *ret_close)
     return true;
 }
 
+static void on_signal(int number)
+{
+    (void)number;
+    told_to_stop = 1;
+}
+
 static bool go_on(void)
 {
+    if (told_to_stop)
+        return false;
     if (seconds > 0)
         return clock_mono_millis() < deadline;
     return atomic_fetch_add(&sent, 1) < requests;
@@ -330,6 +339,7 @@ int main(int argc, char **argv)
         (requests == 0) == (seconds == 0))
         usage();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGTERM, on_signal);
     prepare(body_file);
     latency_room = requests > 0 ? requests : 1000000;
     latencies = calloc(latency_room, sizeof(*latencies));
