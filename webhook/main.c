@@ -3,11 +3,13 @@
  *
  * Installed under the name kubectl-nvcf_registry it is a kubectl plugin; nothing changes
  * but the name that its texts use. */
+#include <fcntl.h>
 #include <jansson.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "policy/suggest.h"
@@ -86,8 +88,21 @@ static int help(int argc, char **argv)
     return verb->run(2, arguments);
 }
 
+/* Started without standard input, output or error, the next socket would take its number,
+ * and the log would go to a client. */
+static bool have_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!have_standard_descriptors())
+        return CLI_TROUBLE;
     mallopt(M_ARENA_MAX, ARENAS_MAXIMUM);
     mallopt(M_MMAP_THRESHOLD, MAPPED_SIZE);
     json_set_alloc_funcs(mem_alloc, mem_free);

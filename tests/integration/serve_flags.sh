@@ -88,6 +88,16 @@ is "demo" 200 "$(curl -sk -o "$BODY" -w '%{http_code}' "https://localhost:$PORT/
 is "demo has the example policy" 3 "$(metric nvcf_registry_webhook_policy_registries)"
 stop_server
 
+"$NRW_BIN" serve --demo --listen 127.0.0.1:0 --metrics-listen none --drain-seconds 0 0<&- 1>&- 2>&- &
+closed=$!
+pids+=("$closed")
+sleep 0.5
+if [ "$(id -u)" = 0 ]; then # nobody else may look: the process keeps its keys to itself
+    is "without standard descriptors they are /dev/null" "/dev/null /dev/null /dev/null" \
+        "$(readlink "/proc/$closed/fd/0" "/proc/$closed/fd/1" "/proc/$closed/fd/2" | xargs)"
+fi
+kill "$closed"
+
 # --- the program ------------------------------------------------------------------------
 exits "no verb" 2 "$NRW_BIN"
 exits "unknown verb" 2 "$NRW_BIN" srve
