@@ -1,8 +1,7 @@
 /* Taking connections in, and what to do when there are too many; see worker.h.
  *
- * At the limit the longest idle connection, or one that began its handshake and went
- * silent, makes room: a client's next request opens a new one. With none idle, a few more
- * are let in to be told 503, and beyond those the connection is closed at once. When
+ * At the limit one connection makes room: see `enum worth`. With none that may go, a few
+ * more are let in to be told 503, and beyond those the connection is closed at once. When
  * descriptors run out the same is done, and in the end a spare one is given up to accept
  * and close, so that a full queue never makes the loop spin. */
 #include "net/worker.h"
@@ -17,43 +16,71 @@
 #define ACCEPTS_MAXIMUM 64 /* per turn, so that those who are in get their turn too */
 #define PLAIN_MAXIMUM   64 /* probes and scrapes */
 #define SHED_MAXIMUM    16
-/* A handshake takes milliseconds; whoever needs longer has its ten seconds only while
- * nobody else waits. */
-#define SILENT_MS 1000
+#define HELLO_MS        1000
+#define SILENT_MS       1000
+#define ASKING_MS       2000
 
-static bool silent(const struct conn *conn)
-{
-    return conn->state == CONN_LINGER ||
-           (conn->state == CONN_HANDSHAKE &&
-            conn->worker->now - conn->last_active > SILENT_MS);
-}
+/* Who goes first. A client in order shakes hands and sends its request within
+ * milliseconds, so those that take their time go before those that have been served and
+ * may ask again: a crowd that only connects, or drips, does not push out the API server.
+ * Requests that are being answered never go. */
+enum worth {
+    WORTH_LINGERING,   /* answered and over */
+    WORTH_SLOW_HELLO,  /* in the handshake for a second */
+    WORTH_SILENT,      /* open for a second and never asked anything */
+    WORTH_SLOW_ASKING, /* has been sending one request for two seconds */
+    WORTH_CROWD,       /* in the handshake, when half of all are */
+    WORTH_IDLE,        /* was served; its client's next request opens a new one */
+    WORTH_NEW,         /* open for less than a second */
+    WORTH_HELLO,       /* in the handshake */
+    WORTH_KINDS,       /* not to be closed */
+};
 
-/* Ends the connection that is longest idle; of those, if any, that will not ask anything
- * more. False: there is none, or, with `silent_only`, none of the latter. */
-static bool relieve(struct worker *worker, bool silent_only)
+static enum worth worth_of(const struct conn *conn, int64_t now)
 {
-    struct conn *oldest = NULL;
-    bool found_silent = false;
-    for (struct conn *conn = worker->all; conn != NULL; conn = conn->next) {
-        bool quiet = silent(conn);
-        if (!quiet && (silent_only || found_silent || !conn_idle(conn)))
-            continue;
-        if (oldest == NULL || quiet != found_silent ||
-            conn->last_active < oldest->last_active)
-            oldest = conn;
-        found_silent = found_silent || quiet;
+    int64_t age = now - conn->since;
+    switch (conn->state) {
+    case CONN_HANDSHAKE:
+        if (conn->stream.handshaken) /* it is the one that room is made for */
+            return WORTH_KINDS;
+        return age > HELLO_MS ? WORTH_SLOW_HELLO : WORTH_HELLO;
+    case CONN_LINGER:
+        return WORTH_LINGERING;
+    case CONN_OPEN:
+        if (conn_idle(conn) && conn->answered > 0)
+            return WORTH_IDLE;
+        if (conn_idle(conn))
+            return age > SILENT_MS ? WORTH_SILENT : WORTH_NEW;
+        return conn->phase == CONN_RECEIVING && age > ASKING_MS ? WORTH_SLOW_ASKING
+                                                                : WORTH_KINDS;
+    default:
+        return WORTH_KINDS;
     }
-    if (oldest == NULL)
-        return false;
-    if (oldest->state == CONN_OPEN)
-        stream_shutdown(&oldest->stream);
-    conn_kill(oldest);
-    return true;
 }
 
 bool worker_relieve(struct worker *worker)
 {
-    return relieve(worker, false);
+    struct conn *oldest[WORTH_KINDS + 1] = {NULL};
+    unsigned all = 0, shaking = 0;
+    for (struct conn *conn = worker->all; conn != NULL; conn = conn->next) {
+        enum worth worth = worth_of(conn, worker->now);
+        if (oldest[worth] == NULL || conn->since < oldest[worth]->since)
+            oldest[worth] = conn;
+        shaking += worth == WORTH_HELLO;
+        all++;
+    }
+    if (shaking > all / 2)
+        oldest[WORTH_CROWD] = oldest[WORTH_HELLO];
+    for (unsigned worth = 0; worth < WORTH_KINDS; worth++) {
+        struct conn *conn = oldest[worth];
+        if (conn == NULL)
+            continue;
+        if (conn->state == CONN_OPEN)
+            stream_shutdown(&conn->stream);
+        conn_kill(conn);
+        return true;
+    }
+    return false;
 }
 
 static void accept_and_close(struct worker *worker, int listen_fd)
@@ -69,8 +96,6 @@ static void take_in(struct worker *worker, int fd, bool plain)
 {
     unsigned *count = plain ? &worker->plain_count : &worker->count;
     unsigned limit = plain ? PLAIN_MAXIMUM : worker->server->max_connections;
-    while (*count >= limit && relieve(worker, true)) {
-    }
     if (*count >= limit)
         (void)worker_relieve(worker);
     bool shed = *count >= limit;

@@ -153,7 +153,6 @@ void conn_answered(struct conn *conn, bool complete)
         conn->part = false;
     }
     conn->busy = false;
-    conn->last_active = conn->worker->now;
     worker_ready(conn->worker, conn);
 }
 
@@ -199,7 +198,6 @@ static bool feed_kept(struct conn *conn)
 static void received(struct conn *conn, const char *data, size_t n)
 {
     conn->fed = true;
-    conn->last_active = conn->worker->now;
     conn->busy = true;
     size_t done = feed(conn, data, n);
     if (done < n && !buf_append(&conn->in, data + done, n - done))

@@ -36,7 +36,7 @@ struct conn *conn_new(struct worker *worker, int fd, bool plain, bool shed)
     conn->plain = plain;
     conn->shed = shed;
     conn->readable = true;
-    conn->last_active = worker->now;
+    conn->since = worker->now;
     buf_init(&conn->in, BRIDGE_IN_MAXIMUM);
     buf_init(&conn->out, BRIDGE_OUT_MAXIMUM);
     buf_init(&conn->exchange.body, NET_BODY_MAXIMUM);
@@ -53,6 +53,7 @@ struct conn *conn_new(struct worker *worker, int fd, bool plain, bool shed)
             mem_free(conn);
             return NULL;
         }
+        stream_guard(&conn->stream);
     }
     conn->deadline = worker->now + worker->server->handshake_ms;
     worker_deadline(worker, conn->deadline);
@@ -150,7 +151,7 @@ static void open_up(struct conn *conn, int64_t now)
     /* Before it counts as open, and so as idle: making room must not hit itself. */
     bool made = bridge_open(conn);
     conn->state = CONN_OPEN;
-    conn->last_active = now;
+    conn->since = now;
     retime(conn, now + idle_ms(conn));
     if (!made)
         conn_refuse(conn, 503, now);
@@ -228,6 +229,8 @@ static void watch(struct conn *conn, bool moved, int64_t now)
     bool new = phase != conn->phase || conn->answered != conn->phase_answered;
     conn->phase = phase;
     conn->phase_answered = conn->answered;
+    if (new)
+        conn->since = now;
     if (phase == CONN_IDLE && new) {
         retime(conn, now + idle_ms(conn));
     } else if (phase == CONN_RECEIVING && new) {

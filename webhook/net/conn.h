@@ -68,9 +68,9 @@ struct conn {
 
     enum conn_phase phase; /* what `deadline` watches, in which exchange */
     unsigned phase_answered;
-    int64_t deadline;    /* when the present phase has lasted too long; ms */
-    int64_t answer_by;   /* a hard end for the answer under way */
-    int64_t last_active; /* for "oldest idle" */
+    int64_t deadline;  /* when the present phase has lasted too long; ms */
+    int64_t answer_by; /* a hard end for the answer under way */
+    int64_t since;     /* when the phase or state began: for "oldest" */
 
     struct buf in; /* from the client, not yet taken by libmicrohttpd */
     size_t in_at;

@@ -11,6 +11,10 @@
 #include <unistd.h>
 
 #define READ_AHEAD 16384u
+/* Key updates, or attempts to renegotiate, in a row without a byte of data between them.
+ * OpenSSL handles them inside one SSL_read for as long as they come: a fast sender would
+ * have the thread for itself. */
+#define IDLE_MESSAGES_MAXIMUM 32u
 
 /* The error queue is the thread's: it is emptied before each call, because SSL_get_error
  * looks at it and must not see another connection's. */
@@ -31,6 +35,28 @@ static enum stream_result result_of_errno(void)
 {
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? STREAM_WAIT
                                                                      : STREAM_ERROR;
+}
+
+/* OpenSSL tells of every message it reads or writes. */
+static void on_message(int sent, int version, int type, const void *message, size_t size,
+                       SSL *ssl, void *context)
+{
+    (void)version, (void)message, (void)size, (void)ssl;
+    struct stream *stream = context;
+    if (sent || type != SSL3_RT_HANDSHAKE || !stream->handshaken || stream->abused)
+        return;
+    if (++stream->idle_messages > IDLE_MESSAGES_MAXIMUM) {
+        stream->abused = true;
+        (void)shutdown(stream->fd, SHUT_RDWR); /* ends the loop that we are called from */
+    }
+}
+
+void stream_guard(struct stream *stream)
+{
+    if (stream->ssl == NULL)
+        return;
+    SSL_set_msg_callback(stream->ssl, on_message);
+    SSL_set_msg_callback_arg(stream->ssl, stream);
 }
 
 enum stream_result stream_handshake(struct stream *stream)
@@ -84,8 +110,11 @@ enum stream_result stream_read(struct stream *stream, void *to, size_t size,
     uint64_t before = BIO_number_read(socket);
     ERR_clear_error();
     int n = SSL_read(stream->ssl, to, size > INT_MAX ? INT_MAX : (int)size);
+    if (stream->abused)
+        return STREAM_ERROR;
     if (n <= 0)
         return result_of(stream->ssl, n);
+    stream->idle_messages = 0;
     *ret_n = (size_t)n;
     /* OpenSSL asks the socket for READ_AHEAD bytes or more, when it holds none: if it got
      * fewer in all, its last read(2) was short. */

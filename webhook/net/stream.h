@@ -20,8 +20,13 @@ struct stream {
     int fd;
     SSL *ssl; /* NULL without TLS */
     bool handshaken;
+    bool abused; /* too many messages that carry no data: it is over */
+    unsigned idle_messages;
     bool drained; /* the last read took all that the socket had: no need to ask again */
 };
+
+/* Once, when the structure has reached its final place. */
+void stream_guard(struct stream *stream);
 
 enum stream_result stream_handshake(struct stream *stream);
 /* After STREAM_WAIT of a read or a handshake: does it wait for room to write? */

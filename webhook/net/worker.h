@@ -74,7 +74,7 @@ void worker_watch_output(struct worker *worker, struct conn *conn);
 void worker_deadline(struct worker *worker, int64_t when);
 /* The connection's socket is closed: from `all` to `dead`. */
 void worker_bury(struct worker *worker, struct conn *conn);
-/* Closes the longest idle connection. False when none is idle. */
+/* Closes the connection that is worth least. False when all are at work. */
 bool worker_relieve(struct worker *worker);
 
 /* Takes in a new one. False when it cannot be watched; it is in the lists either way. */
