@@ -1,0 +1,306 @@
+/* Treats the server badly for some seconds, so that a script can look at how good clients
+ * fare beside it and at what is left afterwards.
+ *
+ *   net_attack PORT ATTACK CONNECTIONS SECONDS
+ *
+ * Keeps CONNECTIONS connections (or as many as it gets descriptors for) and opens each
+ * anew when the server ends it. ATTACK is one of those listed at `attacks` below. Prints
+ * one line, "attack=silent connections=10000 opened=… ended=… refused=…". Exit code 1
+ * when nothing could be opened at all, 2 for wrong arguments. One thread; every wait is
+ * bounded. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "util/clock.h"
+#include "util/num.h"
+
+#define CONNECTIONS_MAXIMUM 20000u
+#define SHAKE_MS            2000
+
+struct victim {
+    int fd; /* -1: none */
+    SSL *ssl;
+    unsigned step;
+};
+
+static unsigned port;
+static SSL_CTX *any_version, *old_version;
+static unsigned long opened, ended, refused;
+
+/* Each attack: what to do with a connection that was just made, and with one that lives
+ * (every few milliseconds). False: it is over. */
+struct attack {
+    const char *name;
+    bool tls; /* after a handshake */
+    bool old; /* … of TLS 1.2 */
+    bool (*go)(struct victim *victim);
+};
+
+static bool put(struct victim *victim, const void *data, size_t n)
+{
+    if (victim->ssl == NULL) {
+        ssize_t sent = send(victim->fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        return sent >= 0 || errno == EAGAIN;
+    }
+    ERR_clear_error();
+    int sent = SSL_write(victim->ssl, data, (int)n);
+    if (sent > 0)
+        return true;
+    int why = SSL_get_error(victim->ssl, sent);
+    return why == SSL_ERROR_WANT_WRITE || why == SSL_ERROR_WANT_READ;
+}
+
+static bool say(struct victim *victim, const char *text)
+{
+    return put(victim, text, strlen(text));
+}
+
+static bool silent(struct victim *victim)
+{
+    (void)victim;
+    return true;
+}
+
+static bool half_hello(struct victim *victim)
+{
+    static const unsigned char hello[] = {0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3};
+    return victim->step > 0 || put(victim, hello, sizeof(hello));
+}
+
+static bool garbage(struct victim *victim)
+{
+    unsigned char noise[512];
+    for (size_t i = 0; i < sizeof(noise); i++)
+        noise[i] = (unsigned char)random();
+    if (victim->step % 2 == 0)
+        memcpy(noise, "\x16\x03\x01", 3);
+    return put(victim, noise, sizeof(noise));
+}
+
+static bool churn(struct victim *victim)
+{
+    (void)victim;
+    return false; /* a handshake and away */
+}
+
+static bool slow_head(struct victim *victim)
+{
+    return say(victim, victim->step == 0 ? "POST /mutate HTTP/1.1\r\nHost: a\r\n" : "X");
+}
+
+static bool slow_body(struct victim *victim)
+{
+    return say(victim,
+               victim->step == 0
+                   ? "POST /mutate HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n"
+                     "Content-Type: application/json\r\n\r\n{"
+                   : " ");
+}
+
+static bool big_bodies(struct victim *victim)
+{
+    static char blanks[65536];
+    if (victim->step == 0)
+        return say(victim,
+                   "POST /mutate HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+                   "Content-Type: application/json\r\n\r\n800001\r\n");
+    if (blanks[0] == 0)
+        memset(blanks, ' ', sizeof(blanks));
+    return put(victim, blanks, sizeof(blanks));
+}
+
+static bool headers(struct victim *victim)
+{
+    if (victim->step == 0)
+        return say(victim, "GET /healthz HTTP/1.1\r\nHost: a\r\n");
+    char lines[4096];
+    size_t n = 0;
+    for (int i = 0; n + 64 < sizeof(lines); i++)
+        n += (size_t)snprintf(lines + n, sizeof(lines) - n,
+                              "X-%u-%d: aaaaaaaaaaaaaaaa\r\n", victim->step, i);
+    return put(victim, lines, n);
+}
+
+static bool never_reads(struct victim *victim)
+{
+    for (int i = 0; i < 20; i++) {
+        if (!say(victim, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"))
+            return false;
+    }
+    return true;
+}
+
+static bool key_updates(struct victim *victim)
+{
+    for (int i = 0; i < 100; i++) {
+        ERR_clear_error();
+        if (SSL_key_update(victim->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1 ||
+            SSL_do_handshake(victim->ssl) != 1)
+            return false;
+    }
+    return true;
+}
+
+static bool renegotiation(struct victim *victim)
+{
+    ERR_clear_error();
+    if (SSL_renegotiate(victim->ssl) != 1)
+        return false;
+    int n = SSL_do_handshake(victim->ssl);
+    return n == 1 || SSL_get_error(victim->ssl, n) == SSL_ERROR_WANT_READ;
+}
+
+static bool smuggling(struct victim *victim)
+{
+    return say(victim,
+               "POST /mutate HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n"
+               "Transfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n"
+               "0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+}
+
+static const struct attack attacks[] = {
+    {"silent", false, false, silent},
+    {"half-hello", false, false, half_hello},
+    {"garbage", false, false, garbage},
+    {"plain-http", false, false, slow_head},
+    {"churn", true, false, churn},
+    {"idle", true, false, silent},
+    {"slow-head", true, false, slow_head},
+    {"slow-body", true, false, slow_body},
+    {"big-bodies", true, false, big_bodies},
+    {"headers", true, false, headers},
+    {"never-reads", true, false, never_reads},
+    {"key-updates", true, false, key_updates},
+    {"renegotiation", true, true, renegotiation},
+    {"smuggling", true, false, smuggling},
+};
+
+static void drop(struct victim *victim)
+{
+    if (victim->ssl != NULL)
+        SSL_free(victim->ssl);
+    if (victim->fd >= 0)
+        close(victim->fd);
+    victim->ssl = NULL;
+    victim->fd = -1;
+}
+
+static bool shake(struct victim *victim, bool old)
+{
+    victim->ssl = SSL_new(old ? old_version : any_version);
+    if (victim->ssl == NULL || SSL_set_fd(victim->ssl, victim->fd) != 1)
+        return false;
+    int64_t until = clock_mono_millis() + SHAKE_MS;
+    for (;;) {
+        ERR_clear_error();
+        int n = SSL_connect(victim->ssl);
+        if (n == 1)
+            return true;
+        int why = SSL_get_error(victim->ssl, n);
+        struct pollfd wait = {.fd = victim->fd,
+                              .events = why == SSL_ERROR_WANT_WRITE ? POLLOUT : POLLIN};
+        if ((why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) ||
+            clock_mono_millis() > until || poll(&wait, 1, 100) < 0)
+            return false;
+    }
+}
+
+static bool dial(struct victim *victim, const struct attack *attack)
+{
+    *victim = (struct victim){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    if (victim->fd < 0)
+        return false;
+    struct timeval wait = {.tv_usec = 300000};
+    setsockopt(victim->fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((in_port_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    bool good = connect(victim->fd, (struct sockaddr *)&to, sizeof(to)) == 0 &&
+                fcntl(victim->fd, F_SETFL, O_NONBLOCK) == 0 &&
+                (!attack->tls || shake(victim, attack->old));
+    if (good)
+        opened++;
+    else
+        refused++;
+    if (!good)
+        drop(victim);
+    return good;
+}
+
+/* The server ended it (what it says before is thrown away, unless it is not to be read).
+ */
+static bool over(struct victim *victim, const struct attack *attack)
+{
+    char bin[4096];
+    if (attack->go == never_reads)
+        return false;
+    ssize_t n = recv(victim->fd, bin, sizeof(bin), MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t number = 0, count = 0, seconds = 0;
+    const struct attack *attack = NULL;
+    for (size_t i = 0; argc == 5 && i < sizeof(attacks) / sizeof(attacks[0]); i++) {
+        if (strcmp(attacks[i].name, argv[2]) == 0)
+            attack = &attacks[i];
+    }
+    if (attack == NULL || !num_parse(str_of(argv[1]), 65535, &number) ||
+        !num_parse(str_of(argv[3]), CONNECTIONS_MAXIMUM, &count) ||
+        !num_parse(str_of(argv[4]), 3600, &seconds)) {
+        fprintf(stderr, "usage: net_attack PORT ATTACK CONNECTIONS SECONDS\n");
+        return 2;
+    }
+    port = (unsigned)number;
+    signal(SIGPIPE, SIG_IGN);
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+        if (count + 32 > limit.rlim_cur)
+            count = limit.rlim_cur - 32;
+    }
+    any_version = SSL_CTX_new(TLS_client_method());
+    old_version = SSL_CTX_new(TLS_client_method());
+    struct victim *victims = calloc(count + 1, sizeof(*victims));
+    if (any_version == NULL || old_version == NULL || victims == NULL)
+        return 2;
+    SSL_CTX_set_max_proto_version(old_version, TLS1_2_VERSION);
+    for (size_t i = 0; i < count; i++)
+        victims[i].fd = -1;
+    int64_t until = clock_mono_millis() + (int64_t)seconds * 1000;
+    while (clock_mono_millis() < until) {
+        for (size_t i = 0; i < count && clock_mono_millis() < until; i++) {
+            struct victim *victim = &victims[i];
+            if (victim->fd < 0 && !dial(victim, attack))
+                continue;
+            if (!attack->go(victim) || over(victim, attack)) {
+                ended++;
+                drop(victim);
+            } else {
+                victim->step++;
+            }
+        }
+        usleep(5000);
+    }
+    for (size_t i = 0; i < count; i++)
+        drop(&victims[i]);
+    free(victims);
+    SSL_CTX_free(any_version);
+    SSL_CTX_free(old_version);
+    printf("attack=%s connections=%lu opened=%lu ended=%lu refused=%lu\n", attack->name,
+           (unsigned long)count, opened, ended, refused);
+    return opened > 0 ? 0 : 1;
+}
