@@ -153,6 +153,71 @@ static void large_bodies_share(void **state)
 
 /* --- descriptors -------------------------------------------------------------- */
 
+static void one_worker(struct net_options *options)
+{
+    options->threads = 1;
+}
+
+NRW_UNUSED static long resident_kib(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*d %ld", &pages), 1);
+    fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* A client asks for many large answers at once and takes none: they are not made ahead of
+ * their time, others are served meanwhile, and in the end it gets them all. */
+static void answers_do_not_pile_up(void **state)
+{
+    (void)state;
+    enum { COUNT = 40 };
+    struct world *w = world_new(one_worker);
+    struct peer *greedy = peer_dial(w);
+    struct peer *other = peer_dial(w);
+    assert_int_equal(peer_echo(other, "{}", 2, NULL), 200);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they keep more */
+    long before = resident_kib();
+#endif
+    for (int i = 0; i < COUNT; i++)
+        assert_true(peer_post(greedy, "/big", "{}", 2));
+    for (int i = 0; i < 20; i++) {
+        usleep(10000);
+        assert_int_equal(peer_echo(other, "{}", 2, NULL), 200);
+    }
+    long handled = atomic_load(&w->counts.handled);
+    assert_true(handled < 21 + 4); /* one or two of the large ones */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they keep more */
+    assert_true(resident_kib() - before < 40 * 1024);
+#endif
+    for (int i = 0; i < COUNT; i++) {
+        struct answer answer;
+        assert_true(peer_answer(greedy, false, &answer, NULL));
+        assert_int_equal(answer.size, 8u << 20);
+        answer_done(&answer);
+    }
+    assert_int_equal(peer_echo(greedy, "{}", 2, NULL), 200);
+    peer_close(greedy);
+    /* The same, and gone without a word, with the next one held back. */
+    greedy = peer_dial(w);
+    for (int i = 0; i < COUNT; i++)
+        assert_true(peer_post(greedy, "/big", "{}", 2));
+    usleep(50000);
+    peer_close(greedy);
+    assert_int_equal(peer_echo(other, "{}", 2, NULL), 200);
+    /* And once more, up to the end of the server. */
+    greedy = peer_dial(w);
+    for (int i = 0; i < COUNT; i++)
+        assert_true(peer_post(greedy, "/big", "{}", 2));
+    usleep(50000);
+    assert_in_range(world_stop(w, 300), 0, 2000);
+    peer_close(greedy);
+    peer_close(other);
+    assert_true(world_free(w));
+}
+
 /* The server in a process of its own, with few descriptors; the port, or 0. */
 static pid_t fork_server(rlim_t descriptors, unsigned max_connections, unsigned *ret_port,
                          int *ret_control)
@@ -270,8 +335,11 @@ static void limit_from_descriptors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(idle_ones_make_room),    cmocka_unit_test(busy_ones_stay),
-        cmocka_unit_test(large_bodies_share),     cmocka_unit_test(out_of_descriptors),
+        cmocka_unit_test(idle_ones_make_room),
+        cmocka_unit_test(busy_ones_stay),
+        cmocka_unit_test(answers_do_not_pile_up),
+        cmocka_unit_test(large_bodies_share),
+        cmocka_unit_test(out_of_descriptors),
         cmocka_unit_test(limit_from_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,7 @@ void bridge_close(struct conn *conn)
         return;
     close(conn->pair);
     conn->pair = -1;
+    http_resume(conn);                 /* one that is held would not notice */
     conn->worker->http_pending = true; /* so that libmicrohttpd sees it */
 }
 
@@ -152,6 +153,7 @@ void conn_answered(struct conn *conn, bool complete)
         conn->answered++;
         conn->part = false;
     }
+    conn->in_turn++;
     conn->busy = false;
     worker_ready(conn->worker, conn);
 }
@@ -221,7 +223,8 @@ static bool pass_on_eof(struct conn *conn)
     return true;
 }
 
-/* Reads until the client has no more or libmicrohttpd takes no more. */
+/* Reads until the client has no more or libmicrohttpd takes no more; nothing as long as
+ * the client does not take what it was sent. */
 static bool pump(struct conn *conn)
 {
     struct worker *worker = conn->worker;
@@ -260,6 +263,11 @@ static bool pump(struct conn *conn)
 bool bridge_move(struct conn *conn)
 {
     bool moved = flush(conn);
+    conn->in_turn = 0;
+    if (conn->held && conn->out_at == conn->out.size) {
+        http_resume(conn);
+        moved = true;
+    }
     /* Without one of these it has written nothing: see conn_answered. */
     if (conn->exchange.queued || conn->exchange.expects || !conn->mhd_open)
         moved |= take(conn, false);

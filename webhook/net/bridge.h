@@ -11,7 +11,7 @@
 
 /* `in` holds one read; `out` one read, and at an answer's end what a socketpair holds. */
 #define BRIDGE_IN_MAXIMUM  (2u * NET_SCRATCH)
-#define BRIDGE_OUT_MAXIMUM (4u * 1024u * 1024u)
+#define BRIDGE_OUT_MAXIMUM (1024u * 1024u)
 
 /* Makes the pair and gives libmicrohttpd its end. False when descriptors or memory ran
  * out. */

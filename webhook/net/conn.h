@@ -26,6 +26,7 @@
 #include "util/buf.h"
 
 struct worker;
+struct MHD_Connection;
 
 enum conn_state {
     CONN_HANDSHAKE, /* TLS is being agreed on; nothing on libmicrohttpd's side yet */
@@ -58,6 +59,7 @@ struct conn {
     bool peer_eof;     /* the client closed its direction */
     bool eof_fed;      /* and libmicrohttpd was told */
     bool mhd_open;     /* libmicrohttpd holds its end */
+    bool held;         /* … and was told to wait: see http.c */
     bool busy;         /* bytes of a request were fed and it is not answered yet */
     bool fed;          /* at least one byte was ever fed */
     bool watched;      /* the socket is watched for output, too */
@@ -65,6 +67,8 @@ struct conn {
     bool closing;      /* the answer under way says Connection: close */
     bool refused;      /* our own error took the place of libmicrohttpd's answer */
     unsigned answered; /* answers completed */
+    unsigned in_turn;  /* … since the connection last had its turn */
+    struct MHD_Connection *mhd;
 
     enum conn_phase phase; /* what `deadline` watches, in which exchange */
     unsigned phase_answered;

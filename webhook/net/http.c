@@ -29,6 +29,7 @@
 #define LARGE_BODIES   (64u * 1024u * 1024u)
 #define ANSWER_MAXIMUM (32u * 1024u * 1024u)
 #define RUNS_MAXIMUM   64
+#define TURN_ANSWERS   4u /* of one connection, before others have their turn */
 
 void http_reset(struct conn *conn)
 {
@@ -244,6 +245,27 @@ static enum MHD_Result take_body(struct conn *conn, const char *data, size_t siz
     return MHD_NO;
 }
 
+/* A client may send many requests at once. The next waits while answers to the others are
+ * not taken, so that they do not pile up here, and now and then for everybody else. */
+static bool hold(struct conn *conn)
+{
+    if (conn->in_turn < TURN_ANSWERS && conn->out_at == conn->out.size)
+        return false;
+    MHD_suspend_connection(conn->mhd);
+    conn->held = true;
+    worker_ready(conn->worker, conn);
+    return true;
+}
+
+void http_resume(struct conn *conn)
+{
+    if (!conn->held)
+        return;
+    conn->held = false;
+    MHD_resume_connection(conn->mhd);
+    conn->worker->http_pending = true;
+}
+
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
                                   const char *url, const char *method,
                                   const char *version, const char *data, size_t *size,
@@ -254,6 +276,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (conn == NULL || conn->refused)
         return MHD_NO;
     struct exchange *x = &conn->exchange;
+    if (!x->checked && hold(conn))
+        return MHD_YES;
     if (!x->checked)
         return begin(conn, connection, method, version);
     if (*size > 0) {
@@ -280,10 +304,10 @@ static void on_completed(void *context, struct MHD_Connection *connection,
 static void on_connection(void *context, struct MHD_Connection *connection,
                           void **socket_context, enum MHD_ConnectionNotificationCode what)
 {
-    (void)connection;
     struct worker *worker = context;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         worker->adding->mhd_open = true;
+        worker->adding->mhd = connection;
         *socket_context = worker->adding;
     } else if (*socket_context != NULL) {
         struct conn *conn = *socket_context;
@@ -309,13 +333,13 @@ bool http_start(struct worker *worker, unsigned max_connections)
     /* No MHD_USE_ERROR_LOG: it complains to standard error about TCP options of an
      * AF_UNIX socket with every answer. */
     worker->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, worker,
-        MHD_OPTION_CONNECTION_LIMIT, max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)POOL_SIZE, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, worker, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, worker, MHD_OPTION_NOTIFY_CONNECTION, on_connection, worker,
-        MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL,
+        NULL, on_request, worker, MHD_OPTION_CONNECTION_LIMIT, max_connections,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_SIZE,
+        MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target, worker,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, worker, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, worker, MHD_OPTION_END);
     return worker->daemon != NULL;
 }
 

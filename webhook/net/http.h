@@ -19,6 +19,9 @@ bool http_add(struct worker *worker, struct conn *conn, int fd);
 /* Lets it do all that can be done now. True when something is left (run again soon). */
 bool http_run(struct worker *worker);
 
+/* Lets go on a connection that was held (conn->held). */
+void http_resume(struct conn *conn);
+
 /* Forgets the request under way: its body and what it holds of the budget. */
 void http_reset(struct conn *conn);
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #define ROUNDS_MAXIMUM 8
 #define SPARE_CONNECTIONS                                                                \
     64 /* libmicrohttpd's limit lies above ours: it must not be hit */
+#define CROWD         128
 #define FRESH_STOP_MS 1000
 
 /* --- lists -------------------------------------------------------------------- */
@@ -45,6 +47,9 @@ static void counted(struct worker *worker, const struct conn *conn, bool up)
 {
     unsigned *count = conn->plain ? &worker->plain_count : &worker->count;
     *count = up ? *count + 1 : *count - 1;
+    unsigned all = worker->count + worker->plain_count;
+    if (all > worker->peak)
+        worker->peak = all;
     const struct net_handlers *handlers = &worker->server->handlers;
     if (handlers->on_connections != NULL)
         handlers->on_connections(handlers->context, up ? 1 : -1);
@@ -136,6 +141,18 @@ static void move(struct worker *worker)
     }
 }
 
+/* After a crowd has gone: glibc keeps what its TLS states were made of. */
+static void trim(struct worker *worker)
+{
+    unsigned all = worker->count + worker->plain_count;
+    if (worker->peak < CROWD || all > worker->peak / 4)
+        return;
+    worker->peak = all;
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 static void scan(struct worker *worker)
 {
     worker->next_scan = worker->now + TURN_MS;
@@ -147,6 +164,7 @@ static void scan(struct worker *worker)
         else
             worker_deadline(worker, conn->deadline);
     }
+    trim(worker);
 }
 
 static void stop_listening(struct worker *worker)

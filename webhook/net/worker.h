@@ -35,6 +35,7 @@ struct worker {
     struct conn *ready, *ready_last;
     unsigned count;       /* of `all` on the TLS listener */
     unsigned plain_count; /* and on the metrics listener */
+    unsigned peak;        /* of both, since memory was last given back */
     int64_t now;          /* ms; of this turn */
     int64_t next_scan;    /* when the first deadline may have passed */
     bool stopping;
