@@ -13,9 +13,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ACCEPTS_MAXIMUM 64 /* per turn, so that those who are in get their turn too */
+#define ACCEPTS_MAXIMUM 16 /* per turn, so that those who are in get their turn too */
 #define PLAIN_MAXIMUM   64 /* probes and scrapes */
 #define SHED_MAXIMUM    16
+#define BATCH           16
 #define HELLO_MS        1000
 #define SILENT_MS       1000
 #define ASKING_MS       2000
@@ -58,29 +59,56 @@ static enum worth worth_of(const struct conn *conn, int64_t now)
     }
 }
 
-bool worker_relieve(struct worker *worker)
+static void close_one(struct conn *conn)
 {
-    struct conn *oldest[WORTH_KINDS + 1] = {NULL};
-    unsigned all = 0, shaking = 0;
+    if (conn->state == CONN_OPEN)
+        stream_shutdown(&conn->stream);
+    conn_kill(conn);
+}
+
+/* Closes connections that are worth least, of one listener's or of all: one that was
+ * served, or a few of those that were not, because they come in crowds and looking
+ * through all takes its time. False when all are at work. */
+static bool relieve(struct worker *worker, bool all_listeners, bool plain)
+{
+    unsigned found[WORTH_KINDS + 1] = {0}, all = 0;
     for (struct conn *conn = worker->all; conn != NULL; conn = conn->next) {
-        enum worth worth = worth_of(conn, worker->now);
-        if (oldest[worth] == NULL || conn->since < oldest[worth]->since)
-            oldest[worth] = conn;
-        shaking += worth == WORTH_HELLO;
+        if (!all_listeners && conn->plain != plain)
+            continue;
+        found[worth_of(conn, worker->now)]++;
         all++;
     }
-    if (shaking > all / 2)
-        oldest[WORTH_CROWD] = oldest[WORTH_HELLO];
-    for (unsigned worth = 0; worth < WORTH_KINDS; worth++) {
-        struct conn *conn = oldest[worth];
-        if (conn == NULL)
+    bool crowd = found[WORTH_HELLO] > all / 2;
+    unsigned least = 0;
+    while (least < WORTH_KINDS && found[least] == 0 && !(least == WORTH_CROWD && crowd))
+        least++;
+    if (least == WORTH_KINDS)
+        return false;
+    enum worth what = least == WORTH_CROWD ? WORTH_HELLO : (enum worth)least;
+    unsigned most = least < WORTH_IDLE ? BATCH : 1;
+    struct conn *previous, *idle = NULL;
+    for (struct conn *conn = worker->oldest; conn != NULL && most > 0; conn = previous) {
+        previous = conn->prev;
+        if ((!all_listeners && conn->plain != plain) ||
+            worth_of(conn, worker->now) != what)
             continue;
-        if (conn->state == CONN_OPEN)
-            stream_shutdown(&conn->stream);
-        conn_kill(conn);
-        return true;
+        if (what ==
+            WORTH_IDLE) { /* not by when they came, but by when they were served */
+            if (idle == NULL || conn->since < idle->since)
+                idle = conn;
+            continue;
+        }
+        close_one(conn);
+        most--;
     }
-    return false;
+    if (idle != NULL)
+        close_one(idle);
+    return true;
+}
+
+bool worker_relieve(struct worker *worker)
+{
+    return relieve(worker, true, false);
 }
 
 static void accept_and_close(struct worker *worker, int listen_fd)
@@ -96,8 +124,9 @@ static void take_in(struct worker *worker, int fd, bool plain)
 {
     unsigned *count = plain ? &worker->plain_count : &worker->count;
     unsigned limit = plain ? PLAIN_MAXIMUM : worker->server->max_connections;
-    if (*count >= limit)
-        (void)worker_relieve(worker);
+    /* More than one where some are in that were told 503. */
+    while (*count >= limit && relieve(worker, false, plain)) {
+    }
     bool shed = *count >= limit;
     if (*count >= limit + SHED_MAXIMUM) {
         close(fd);

@@ -35,26 +35,10 @@ struct conn *conn_new(struct worker *worker, int fd, bool plain, bool shed)
     conn->pair = -1;
     conn->plain = plain;
     conn->shed = shed;
-    conn->readable = true;
     conn->since = worker->now;
     buf_init(&conn->in, BRIDGE_IN_MAXIMUM);
     buf_init(&conn->out, BRIDGE_OUT_MAXIMUM);
     buf_init(&conn->exchange.body, NET_BODY_MAXIMUM);
-    if (!plain) {
-        struct net_server *server = worker->server;
-        pthread_mutex_lock(&server->lock);
-        conn->tls = net_tls_ref(server->tls);
-        pthread_mutex_unlock(&server->lock);
-        if (conn->tls != NULL)
-            conn->stream.ssl = net_tls_session(conn->tls, fd);
-        if (conn->stream.ssl == NULL) {
-            stream_close(&conn->stream);
-            net_tls_free(conn->tls);
-            mem_free(conn);
-            return NULL;
-        }
-        stream_guard(&conn->stream);
-    }
     conn->deadline = worker->now + worker->server->handshake_ms;
     worker_deadline(worker, conn->deadline);
     return conn;
@@ -169,10 +153,27 @@ static void tell_plain(struct conn *conn, int64_t now)
     conn_finish(conn, now);
 }
 
+/* Only now, so that who connects and says nothing costs next to nothing. */
+static bool begin_tls(struct conn *conn)
+{
+    struct net_server *server = conn->worker->server;
+    pthread_mutex_lock(&server->lock);
+    conn->tls = net_tls_ref(server->tls);
+    pthread_mutex_unlock(&server->lock);
+    if (conn->tls != NULL)
+        conn->stream.ssl = net_tls_session(conn->tls, conn->stream.fd);
+    stream_guard(&conn->stream);
+    return conn->stream.ssl != NULL;
+}
+
 static bool shake(struct conn *conn, int64_t now)
 {
     if (!conn->readable)
         return false;
+    if (!conn->plain && conn->stream.ssl == NULL && !begin_tls(conn)) {
+        conn_kill(conn);
+        return true;
+    }
     enum stream_result result = stream_handshake(&conn->stream);
     if (result == STREAM_DONE) {
         open_up(conn, now);

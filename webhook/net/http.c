@@ -29,13 +29,15 @@
 #define LARGE_BODIES   (64u * 1024u * 1024u)
 #define ANSWER_MAXIMUM (32u * 1024u * 1024u)
 #define RUNS_MAXIMUM   64
-#define TURN_ANSWERS   4u /* of one connection, before others have their turn */
+#define TURN_ANSWERS   1u /* of one connection, before others have their turn */
 
 void http_reset(struct conn *conn)
 {
     struct exchange *x = &conn->exchange;
-    if (x->budget > 0)
+    if (x->budget > 0) {
         atomic_fetch_sub(&conn->worker->server->large_bodies, x->budget);
+        conn->worker->given_back += x->budget;
+    }
     buf_done(&x->body);
     x->begun = x->checked = x->expects = x->queued = false;
     x->error = 0;

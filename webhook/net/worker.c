@@ -14,13 +14,14 @@
 #include "net/http.h"
 #include "util/clock.h"
 
-#define EVENTS_MAXIMUM 128
-#define TURN_MS        1000
-#define ROUNDS_MAXIMUM 8
-#define SPARE_CONNECTIONS                                                                \
-    64 /* libmicrohttpd's limit lies above ours: it must not be hit */
-#define CROWD         128
-#define FRESH_STOP_MS 1000
+#define EVENTS_MAXIMUM    128
+#define TURN_MS           1000
+#define ROUNDS_MAXIMUM    8
+#define MOVE_MS           5  /* then who has just come is looked at, too */
+#define SPARE_CONNECTIONS 64 /* libmicrohttpd's limit is never the one that is hit */
+#define CROWD             128u
+#define LARGE             (16u << 20)
+#define FRESH_STOP_MS     1000
 
 /* --- lists -------------------------------------------------------------------- */
 
@@ -76,9 +77,10 @@ void worker_deadline(struct worker *worker, int64_t when)
 
 bool worker_adopt(struct worker *worker, struct conn *conn)
 {
+    if (worker->all == NULL)
+        worker->oldest = conn;
     list_add(&worker->all, conn);
     counted(worker, conn, true);
-    worker_ready(worker, conn);
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET,
                                 .data.ptr = conn};
     return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, conn->stream.fd, &event) == 0;
@@ -97,6 +99,8 @@ void worker_watch_output(struct worker *worker, struct conn *conn)
 
 void worker_bury(struct worker *worker, struct conn *conn)
 {
+    if (worker->oldest == conn)
+        worker->oldest = conn->prev;
     list_remove(&worker->all, conn);
     list_add(&worker->dead, conn);
     counted(worker, conn, false);
@@ -120,7 +124,8 @@ static void reap(struct worker *worker)
  * those that moved something, until nothing moves or others must have their turn. */
 static void move(struct worker *worker)
 {
-    for (int round = 0; round < ROUNDS_MAXIMUM; round++) {
+    int64_t until = worker->now + MOVE_MS;
+    for (int round = 0; round < ROUNDS_MAXIMUM && worker->now <= until; round++) {
         struct conn *list = worker->ready;
         worker->ready = NULL;
         while (list != NULL) {
@@ -141,13 +146,17 @@ static void move(struct worker *worker)
     }
 }
 
-/* After a crowd has gone: glibc keeps what its TLS states were made of. */
+/* After a crowd, or large bodies, have gone: glibc keeps what they were made of. */
 static void trim(struct worker *worker)
 {
     unsigned all = worker->count + worker->plain_count;
-    if (worker->peak < CROWD || all > worker->peak / 4)
+    bool crowd = worker->peak >= CROWD && all <= worker->peak / 4;
+    bool large =
+        worker->given_back >= LARGE && atomic_load(&worker->server->large_bodies) == 0;
+    if (!crowd && !large)
         return;
     worker->peak = all;
+    worker->given_back = 0;
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif

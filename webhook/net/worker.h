@@ -31,11 +31,13 @@ struct worker {
     bool http_pending;   /* http_run has something to do */
     struct conn *adding; /* between MHD_add_connection and its callback */
 
-    struct conn *all, *dead; /* doubly linked */
+    struct conn *all, *dead; /* doubly linked, newest first */
+    struct conn *oldest;     /* the last of `all` */
     struct conn *ready, *ready_last;
     unsigned count;       /* of `all` on the TLS listener */
     unsigned plain_count; /* and on the metrics listener */
-    unsigned peak;        /* of both, since memory was last given back */
+    unsigned peak;        /* of both, since memory was last given back to the system */
+    size_t given_back;    /* bytes of large bodies, since then */
     int64_t now;          /* ms; of this turn */
     int64_t next_scan;    /* when the first deadline may have passed */
     bool stopping;
