@@ -207,6 +207,17 @@ static void answers_do_not_pile_up(void **state)
     usleep(50000);
     peer_close(greedy);
     assert_int_equal(peer_echo(other, "{}", 2, NULL), 200);
+    /* Many small ones, and gone while libmicrohttpd has not even read them all. */
+    for (int k = 0; k < 20; k++) {
+        greedy = peer_dial(w);
+        for (int i = 0; i < 2000; i++)
+            assert_true(peer_say(greedy, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"));
+        peer_close(greedy);
+    }
+    assert_int_equal(peer_echo(other, "{}", 2, NULL), 200);
+    for (int i = 0; i < 500 && atomic_load(&w->counts.connections) > 1; i++)
+        usleep(10000);
+    assert_int_equal(atomic_load(&w->counts.connections), 1);
     /* And once more, up to the end of the server. */
     greedy = peer_dial(w);
     for (int i = 0; i < COUNT; i++)

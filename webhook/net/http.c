@@ -275,7 +275,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 {
     (void)context, (void)url;
     struct conn *conn = *request_context;
-    if (conn == NULL || conn->refused)
+    if (conn == NULL || conn->pair < 0) /* refused or gone: nobody listens */
         return MHD_NO;
     struct exchange *x = &conn->exchange;
     if (!x->checked && hold(conn))
