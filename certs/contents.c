@@ -89,18 +89,25 @@ static bool read_cas(struct cert_contents *contents, const struct cert_secret *s
     return true;
 }
 
-/* By signature alone: whether either is valid now is the plan's business. */
-static int find_issuer(const struct cert_contents *contents, struct str leaf_pem)
+/* By signature alone: whether either is valid now is the plan's business. False only for
+ * want of memory, which must not look like a leaf of nobody's. */
+static bool find_issuer(struct cert_contents *contents, struct str leaf_pem,
+                        struct err *err)
 {
     for (size_t i = 0; i < contents->ca_count; i++) {
         struct cert_check check = {.chain_pem = leaf_pem,
                                    .ca_pem = contents->ca_pem[i],
                                    .key_pem = STR(""),
                                    .at = contents->leaf->not_before};
-        if (cert_verify(&check, NULL))
-            return (int)i;
+        struct err problem = {0};
+        if (cert_verify(&check, &problem)) {
+            contents->leaf_issuer = (int)i;
+            return true;
+        }
+        if (problem.code == ERR_NOMEM)
+            return err_nomem(err);
     }
-    return PLAN_NONE;
+    return true;
 }
 
 static bool read_leaf(struct cert_contents *contents, const struct cert_secret *secret,
@@ -117,8 +124,7 @@ static bool read_leaf(struct cert_contents *contents, const struct cert_secret *
         return true;
     contents->leaf = &infos[0];
     contents->leaf_names = cert_names_covered(names, &infos[0]);
-    contents->leaf_issuer = find_issuer(contents, pem);
-    return true;
+    return find_issuer(contents, pem, err);
 }
 
 void cert_contents_bundle(const struct cert_contents *contents, unsigned keep,

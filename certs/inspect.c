@@ -364,8 +364,10 @@ bool cert_verify(const struct cert_check *check, struct err *err)
         !set_parameters(context, check))
         return cert_openssl_error(err, "cannot verify");
     int verdict = X509_verify_cert(context);
+    if (verdict != 1)
+        refused(context, check, err); /* looks into the certificate once more */
     ERR_clear_error();
     if (verdict != 1)
-        return refused(context, check, err);
+        return false;
     return check->key_pem.n == 0 || key_belongs(leaf, check->key_pem, err);
 }

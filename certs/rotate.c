@@ -27,6 +27,7 @@
 #include "util/mem.h"
 
 #define CHECK_MS          60000u
+#define SETTLE_SECONDS    30
 #define LEAST_MS          200 /* between two looks, whatever pokes */
 #define LOOKS_IN_A_ROW    16  /* actions and conflicts, then a pause */
 #define HOLD_OFF_SECONDS  60  /* between two issues of ours, once something is served */
@@ -78,12 +79,17 @@ static const char *keep_text(struct rotate_settings *settings, const char *text,
     return copy;
 }
 
-static const char *const *keep_list(struct rotate_settings *settings,
-                                    const char *const *list, size_t count, bool *failed)
+/* The names that are addresses, or those that are not, side by side. */
+static const char *const *keep_names(struct rotate_settings *settings,
+                                     const struct rotate_options *options, bool addresses,
+                                     size_t *ret_count, bool *failed)
 {
     char **slot = &settings->texts[settings->text_count];
-    for (size_t i = 0; i < count && !*failed; i++)
-        (void)keep_text(settings, list[i], failed);
+    for (size_t i = 0; i < options->dns_count && !*failed; i++) {
+        if (cert_ip_valid(options->dns_names[i]) == addresses)
+            (void)keep_text(settings, options->dns_names[i], failed);
+    }
+    *ret_count = (size_t)(&settings->texts[settings->text_count] - slot);
     return (const char *const *)slot;
 }
 
@@ -93,14 +99,14 @@ static bool copy_settings(struct rotate_settings *settings,
     bool failed = false;
     struct rotate_options *mine = &settings->options;
     *mine = *options;
-    settings->texts =
-        mem_calloc(options->dns_count + options->ip_count + 4, sizeof(char *));
+    settings->texts = mem_calloc(options->dns_count + 3, sizeof(char *));
     if (settings->texts == NULL)
         return err_nomem(err);
-    mine->dns_names =
-        keep_list(settings, options->dns_names, options->dns_count, &failed);
-    mine->ip_addresses =
-        keep_list(settings, options->ip_addresses, options->ip_count, &failed);
+    struct cert_names *names = &settings->names;
+    names->dns = keep_names(settings, options, false, &names->dns_count, &failed);
+    names->ips = keep_names(settings, options, true, &names->ip_count, &failed);
+    mine->dns_names = NULL;
+    mine->dns_count = 0;
     mine->secret_namespace = keep_text(settings, options->secret_namespace, &failed);
     mine->secret_name = keep_text(settings, options->secret_name, &failed);
     mine->webhook_config = keep_text(settings, options->webhook_config, &failed);
@@ -114,12 +120,12 @@ static bool copy_settings(struct rotate_settings *settings,
     if (times->leaf_lifetime > times->ca_lifetime)
         times->leaf_lifetime = times->ca_lifetime;
     if (times->settle_seconds == 0)
-        times->settle_seconds = 30;
+        times->settle_seconds = times->leaf_lifetime / 8 + 1;
+    if (times->settle_seconds > SETTLE_SECONDS)
+        times->settle_seconds = SETTLE_SECONDS;
     times->backdate = CERT_BACKDATE_SECONDS;
     if (mine->check_ms == 0)
         mine->check_ms = CHECK_MS;
-    settings->names = (struct cert_names){mine->dns_names, mine->dns_count,
-                                          mine->ip_addresses, mine->ip_count};
     settings->place =
         (struct cert_place){mine->client, mine->secret_namespace, mine->secret_name};
     return true;
@@ -127,22 +133,18 @@ static bool copy_settings(struct rotate_settings *settings,
 
 static bool check_options(const struct rotate_options *options, struct err *err)
 {
-    if (options->dns_count + options->ip_count == 0 ||
-        options->dns_count + options->ip_count > CERT_NAMES_MAXIMUM)
+    if (options->dns_count == 0 || options->dns_count > CERT_NAMES_MAXIMUM)
         return err_set(err, ERR_USAGE,
                        "a self-managed certificate needs from 1 to %u names: --dns-name",
                        CERT_NAMES_MAXIMUM);
     for (size_t i = 0; i < options->dns_count; i++) {
-        if (!cert_dns_name_valid(options->dns_names[i]))
+        const char *name = options->dns_names[i];
+        if (!cert_dns_name_valid(name) && !cert_ip_valid(name))
             return err_set(err, ERR_USAGE,
                            "--dns-name %.253s is not a DNS name, such as "
-                           "nvcf-registry-webhook.nvcf-registry-webhook.svc",
-                           options->dns_names[i]);
-    }
-    for (size_t i = 0; i < options->ip_count; i++) {
-        if (!cert_ip_valid(options->ip_addresses[i]))
-            return err_set(err, ERR_USAGE, "%.253s is not an IPv4 or IPv6 address",
-                           options->ip_addresses[i]);
+                           "nvcf-registry-webhook.nvcf-registry-webhook.svc, nor an "
+                           "address",
+                           name);
     }
     return true;
 }
@@ -216,13 +218,6 @@ static bool serves_well(const struct rotate *rotate, const struct rotate_look *l
            rotate_published(&rotate->settings, look, str_of(rotate->serving_ca));
 }
 
-static void count(struct rotate *rotate, bool success)
-{
-    const struct rotate_options *options = &rotate->settings.options;
-    if (options->on_rotation != NULL)
-        options->on_rotation(options->context, success);
-}
-
 /* Hands the Secret's leaf to the server, where that is due. False: it was not taken. */
 static bool serve(struct rotate *rotate, const struct rotate_look *look,
                   const struct plan_state *state, struct err *err)
@@ -235,7 +230,6 @@ static bool serve(struct rotate *rotate, const struct rotate_look *look,
     bool taken =
         options->on_certificate(options->context, buf_view(&look->secret.tls_cert),
                                 buf_view(&look->secret.tls_key), leaf->not_after, err);
-    count(rotate, taken);
     if (!taken)
         return err_wrap(err, "the certificate in Secret %s/%s", options->secret_namespace,
                         options->secret_name);
@@ -387,7 +381,8 @@ static enum turn turn(struct rotate *rotate, bool *cannot_publish, char *problem
     }
     if (err.code == ERR_CONFLICT)
         return TURN_AGAIN;
-    count(rotate, false);
+    if (rotate->settings.options.on_failure != NULL)
+        rotate->settings.options.on_failure(rotate->settings.options.context);
     snprintf(problem, size, "%s", err.message);
     report(rotate, &look, now, problem);
     if (plan.action != PLAN_PUBLISH)

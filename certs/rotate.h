@@ -27,21 +27,20 @@ struct rotate_options {
     const char *secret_name;
     const char *webhook_config; /* name of both configurations; NULL: publishes nothing,
                                    and trusts that the caBundle is cared for elsewhere */
-    const char *const *dns_names;
+    const char *const
+        *dns_names; /* what the leaf is for; IP addresses are taken as well */
     size_t dns_count;
-    const char *const *ip_addresses;
-    size_t ip_count;
     unsigned rsa_bits;       /* 0 = ECDSA P-256 */
-    struct plan_times times; /* 0 = the default: 365 days, 30 days, 300 s, 30 s */
+    struct plan_times times; /* 0 = the default: 365 days, 30 days, 300 s, and
+                                30 s, less where leaves live for minutes */
     unsigned check_ms;       /* 0 = 60 s */
 
     /* In the rotation's thread. A certificate to serve from now on (PEM, borrowed for the
      * call); false: it could not be taken, and the old one is still served. */
     bool (*on_certificate)(void *context, struct str cert_pem, struct str key_pem,
                            int64_t not_after, struct err *err);
-    /* A certificate was taken into use, or something on the way there failed; may be
-     * NULL. */
-    void (*on_rotation)(void *context, bool success);
+    /* Something on the way to a new certificate could not be written; may be NULL. */
+    void (*on_failure)(void *context);
     /* Tests only: before and after every write ("secret", "mutating", "validating"). */
     void (*on_step)(void *context, const char *what, bool after);
     void *context;

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "util/err.h"
 
@@ -19,6 +20,7 @@ struct app_cluster {
     const char *webhook_config;
     const char *const *dns_names;
     size_t dns_name_count;
+    int64_t ca_lifetime, cert_lifetime; /* seconds; 0 = the default */
     const char *kubeconfig;
     bool reconcile;
 };

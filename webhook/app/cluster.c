@@ -212,6 +212,12 @@ static bool on_certificate(void *context, struct str cert_pem, struct str key_pe
     return publish_certificate(cluster->setup.publish, &pair, PUBLISH_ALOUD, err);
 }
 
+static void on_rotation_failure(void *context)
+{
+    const struct cluster *cluster = context;
+    metrics_rotation(cluster->setup.metrics, false);
+}
+
 void cluster_ca_bundle(struct cluster *cluster, struct buf *out)
 {
     if (cluster->rotate != NULL)
@@ -231,7 +237,10 @@ static bool rotation_starts(struct cluster *cluster, struct err *err)
         .webhook_config = options->webhook_config,
         .dns_names = options->dns_names,
         .dns_count = options->dns_name_count,
+        .times = {.ca_lifetime = options->ca_lifetime,
+                  .leaf_lifetime = options->cert_lifetime},
         .on_certificate = on_certificate,
+        .on_failure = on_rotation_failure,
         .context = cluster,
     };
     cluster->rotate = rotate_start(&rotation, err);

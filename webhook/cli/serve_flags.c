@@ -19,6 +19,8 @@
 #define THREADS_DEFAULT_MAXIMUM 4u
 #define THREADS_MAXIMUM         64u
 #define DRAIN_MAXIMUM           3600u
+#define LIFETIME_MINIMUM        10
+#define LIFETIME_MAXIMUM        (INT64_C(3650) * 86400)
 
 enum flag {
     FLAG_LISTEN = 1,
@@ -30,6 +32,8 @@ enum flag {
     FLAG_TLS_SECRET,
     FLAG_WEBHOOK_CONFIG,
     FLAG_DNS_NAME,
+    FLAG_CA_LIFETIME,
+    FLAG_CERT_LIFETIME,
     FLAG_CLIENT_CA,
     FLAG_CLIENT_NAME,
     FLAG_KUBECONFIG,
@@ -61,6 +65,11 @@ static const struct cli_option options[] = {
      "the caBundle of --tls-secret"},
     {FLAG_DNS_NAME, '\0', "dns-name", "NAME",
      "a name in the certificate of --tls-secret (repeatable)"},
+    {FLAG_CA_LIFETIME, '\0', "ca-lifetime", "DURATION",
+     "how long a CA of --tls-secret lives: 365d (default), 12h ..."},
+    {FLAG_CERT_LIFETIME, '\0', "cert-lifetime", "DURATION",
+     "how long a serving certificate lives (default 30d); each is\n"
+     "replaced after two thirds of its life"},
     {FLAG_CLIENT_CA, '\0', "client-ca", "FILE",
      "demand a client certificate signed by one of these"},
     {FLAG_CLIENT_NAME, '\0', "client-name", "NAME",
@@ -197,6 +206,28 @@ static bool add_dns_name(struct serve_flags *flags, const char *shown, const cha
     return add_name(shown, value, flags->dns_names, &flags->app.cluster.dns_name_count);
 }
 
+/* Seconds of "365d", "12h", "90m", "30s". */
+static bool set_duration(const char *shown, const char *value, int64_t *ret_seconds)
+{
+    static const struct {
+        char letter;
+        int64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    struct str digits = str_of(value);
+    uint64_t number = 0;
+    for (size_t i = 0; digits.n > 1 && i < NRW_COUNT(units); i++) {
+        if (value[digits.n - 1] != units[i].letter ||
+            !num_parse(str_first(digits, digits.n - 1), UINT32_MAX, &number))
+            continue;
+        int64_t seconds = (int64_t)number * units[i].seconds;
+        if (seconds < LIFETIME_MINIMUM || seconds > LIFETIME_MAXIMUM)
+            break;
+        *ret_seconds = seconds;
+        return true;
+    }
+    return wrong(shown, value, "give a duration from 10s to 3650d, such as 365d or 12h");
+}
+
 static bool set_log_level(struct serve_flags *flags, const char *shown, const char *value)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error"};
@@ -256,6 +287,10 @@ static bool set(struct serve_flags *flags, int flag, const char *shown, const ch
         return true;
     case FLAG_DNS_NAME:
         return add_dns_name(flags, shown, value);
+    case FLAG_CA_LIFETIME:
+        return set_duration(shown, value, &app->cluster.ca_lifetime);
+    case FLAG_CERT_LIFETIME:
+        return set_duration(shown, value, &app->cluster.cert_lifetime);
     case FLAG_CLIENT_CA:
         return set_file(shown, value, &app->client_ca);
     case FLAG_CLIENT_NAME:
@@ -399,8 +434,19 @@ static bool consistent(const struct app_options *app)
         needs(cluster->dns_name_count > 0, cluster->tls_secret != NULL, "--dns-name",
               "--tls-secret") ||
         needs(cluster->tls_secret != NULL, cluster->dns_name_count > 0, "--tls-secret",
-              "--dns-name"))
+              "--dns-name") ||
+        needs(cluster->ca_lifetime != 0, cluster->tls_secret != NULL, "--ca-lifetime",
+              "--tls-secret") ||
+        needs(cluster->cert_lifetime != 0, cluster->tls_secret != NULL, "--cert-lifetime",
+              "--tls-secret"))
         return false;
+    if (cluster->cert_lifetime != 0 && cluster->ca_lifetime != 0 &&
+        cluster->cert_lifetime > cluster->ca_lifetime) {
+        cli_trouble(&serve_command,
+                    "--cert-lifetime is longer than --ca-lifetime: a certificate cannot "
+                    "outlive its CA");
+        return false;
+    }
     bool policy = app->policy_file != NULL || cluster->policy_configmap != NULL;
     bool certificate = app->tls_cert != NULL || cluster->tls_secret != NULL;
     if (app->demo || (policy && certificate))

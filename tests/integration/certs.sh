@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# `certs issue`, `show` and `verify` as an admin uses them; what is issued is judged by
+# openssl's own program.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+run() { "$NRW_BIN" certs "$@"; }
+dir=$WORK/tls
+
+# --- issue: files --------------------------------------------------------------------------
+exits 'a CA and a certificate are issued' 0 run issue --service hook -n ns --ip ::1 --out-dir "$dir"
+like 'and it says what for' 'tls\.crt: ECDSA P-256, expires .*for hook\.ns\.svc, hook\.ns, hook\.ns\.svc\.cluster\.local, ::1' "$(cat "$BODY")"
+is 'the key is for its owner only' 600 "$(stat -c %a "$dir/tls.key")"
+is 'the certificates are for all' '644 644' "$(stat -c %a "$dir/ca.crt" "$dir/tls.crt" | paste -sd' ')"
+is "the CA's key is not kept" 3 "$(find "$dir" -type f | wc -l)"
+ok 'openssl verifies it, strictly' openssl verify -x509_strict -purpose sslserver -CAfile "$dir/ca.crt" \
+    -verify_hostname hook.ns.svc "$dir/tls.crt"
+text=$(openssl x509 -in "$dir/tls.crt" -noout -text)
+like 'server authentication' 'TLS Web Server Authentication' "$text"
+like 'for signing only' 'Digital Signature$' "$text"
+like 'P-256' 'prime256v1' "$text"
+text=$(openssl x509 -in "$dir/ca.crt" -noout -text)
+like 'the CA signs leaves only' 'CA:TRUE, pathlen:0' "$text"
+is 'the key belongs to it' "$(openssl x509 -in "$dir/tls.crt" -noout -pubkey)" "$(openssl pkey -in "$dir/tls.key" -pubout)"
+days() { echo $((($(date -d "$(openssl x509 -in "$1" -noout -enddate | cut -d= -f2)" +%s) - $(date +%s) + 43200) / 86400)); }
+is 'the CA lives a year' 365 "$(days "$dir/ca.crt")"
+is 'the certificate thirty days' 30 "$(days "$dir/tls.crt")"
+ok 'it is valid already for a clock that is behind' openssl verify -attime $(($(date +%s) - 240)) -CAfile "$dir/ca.crt" "$dir/tls.crt"
+
+before=$(sha256sum "$dir"/*)
+exits 'files that are there are not overwritten' 2 run issue --dns-name a.example --out-dir "$dir"
+like 'and it says how to' 'exists; give --force' "$(cat "$BODY")"
+is 'nothing was touched' "$before" "$(sha256sum "$dir"/*)"
+exits 'unless --force says so' 0 run issue --dns-name a.example --out-dir "$dir" --force
+isnt 'then they are' "$before" "$(sha256sum "$dir"/*)"
+is 'no temporary file stays behind' 3 "$(find "$dir" -type f | wc -l)"
+
+# --- issue: with a CA that is there -----------------------------------------------------------
+exits 'the CA key is kept on demand' 0 run issue --dns-name a.example --out-dir "$WORK/ca" --keep-ca-key --rsa 2048 --ca-days 10
+is 'for its owner only' 600 "$(stat -c %a "$WORK/ca/ca.key")"
+like 'RSA on demand' 'Public-Key: \(2048 bit\)' "$(openssl x509 -in "$WORK/ca/tls.crt" -noout -text)"
+exits 'another certificate of the same CA' 0 run issue --dns-name b.example --days 90 --out-dir "$WORK/two" \
+    --ca-cert "$WORK/ca/ca.crt" --ca-key "$WORK/ca/ca.key"
+ok 'verifies with it' openssl verify -CAfile "$WORK/ca/ca.crt" -verify_hostname b.example "$WORK/two/tls.crt"
+is 'and does not outlive it' 10 "$(days "$WORK/two/tls.crt")"
+exits "a key that is not the CA's is refused" 2 run issue --dns-name c.example --out-dir "$WORK/three" \
+    --ca-cert "$WORK/ca/ca.crt" --ca-key "$dir/tls.key"
+like 'with a reason' 'does not belong' "$(cat "$BODY")"
+is 'and nothing is written' '' "$(find "$WORK/three" -type f 2>/dev/null)"
+openssl pkcs8 -topk8 -in "$WORK/ca/ca.key" -passout pass:secret -out "$WORK/locked.key"
+exits 'an encrypted key is refused, without asking' 2 run issue --dns-name c.example --out-dir "$WORK/three" \
+    --ca-cert "$WORK/ca/ca.crt" --ca-key "$WORK/locked.key"
+like 'and it says what to do' 'encrypted.*openssl pkey -in OLD -out NEW' "$(cat "$BODY")"
+
+# --- issue: a Secret ----------------------------------------------------------------------------
+run issue --service hook -n ns -o secret --name ns/hook-tls >"$WORK/secret.yaml"
+field() { sed -nE "s/^  $1: \"?([^\"]*)\"?\$/\1/p" "$WORK/secret.yaml"; }
+is 'a Secret has its name' 'hook-tls ns' "$(field name) $(field namespace)"
+like 'and its type' '^type: kubernetes.io/tls$' "$(cat "$WORK/secret.yaml")"
+for entry in ca.crt tls.crt tls.key; do field "$entry" | base64 -d >"$WORK/from-$entry"; done
+ok 'what is in it fits together' run verify --ca "$WORK/from-ca.crt" --dns-name hook.ns.svc --key "$WORK/from-tls.key" "$WORK/from-tls.crt"
+unlike "the CA's key is not in it" 'ca.key' "$(cat "$WORK/secret.yaml")"
+
+# --- show ------------------------------------------------------------------------------------------
+run issue --dns-name a.example --ip 127.0.0.1 --out-dir "$WORK/show" >/dev/null
+exits 'certificates are shown' 0 run show "$WORK/show/ca.crt" "$WORK/show/tls.crt"
+like 'a table for people' '^FILE +SUBJECT +KIND +KEY +EXPIRES +LEFT +NAMES$' "$(head -1 "$BODY")"
+like 'the CA' '^[^ ]+ca.crt +CN=nvcf-registry-webhook CA [0-9a-f]{8} +CA +ECDSA P-256 +[0-9T:Z-]+ +36[45]d +-$' "$(sed -n 2p "$BODY")"
+like 'the certificate' '^[^ ]+tls.crt +CN=a.example +server .* (29|30)d +a.example,127.0.0.1$' "$(sed -n 3p "$BODY")"
+cat "$WORK/show/tls.crt" "$WORK/show/ca.crt" | run show -o json - >"$WORK/show.json"
+is 'JSON: one object for each' '<stdin> 0 false true,<stdin> 1 true false' \
+    "$(jq -r '"\(.file) \(.index) \(.ca) \(.serverAuth)"' "$WORK/show.json" | paste -sd,)"
+is 'with its fingerprint' "$(openssl x509 -in "$WORK/show/tls.crt" -noout -fingerprint -sha256 | cut -d= -f2 | tr -d : | tr A-F a-f)" \
+    "$(jq -r 'select(.index == 0).sha256' "$WORK/show.json")"
+exits 'an expired one is exit code 1' 1 run show --at 2099-01-01 "$WORK/show/tls.crt"
+like 'and says so' ' expired ' "$(cat "$BODY")"
+exits 'no certificate is exit code 2' 2 run show "$WORK/show/tls.key"
+like 'and says what it is' 'a private key, no certificate' "$(cat "$BODY")"
+exits 'nor is a missing file' 2 run show "$WORK/none"
+is 'one line' 1 "$(wc -l <"$BODY")"
+
+# --- verify ------------------------------------------------------------------------------------------
+verify() { run verify --ca "$WORK/show/ca.crt" --key "$WORK/show/tls.key" "$@" "$WORK/show/tls.crt"; }
+exits 'it verifies for its name' 0 verify --dns-name a.example
+exits 'and for its address' 0 verify --dns-name 127.0.0.1
+exits 'not for another' 1 verify --dns-name b.example
+like 'it says which it has, and what to do' 'not for b.example but for a.example, 127.0.0.1; issue one with --dns-name b.example' "$(cat "$BODY")"
+exits 'not when it has expired' 1 verify --dns-name a.example --at 2099-01-01T00:00:00Z
+exits 'not with another CA' 1 run verify --ca "$dir/ca.crt" --dns-name a.example "$WORK/show/tls.crt"
+exits 'not with another key' 1 run verify --ca "$WORK/show/ca.crt" --key "$dir/tls.key" --dns-name a.example "$WORK/show/tls.crt"
+
+# --- usage ---------------------------------------------------------------------------------------------
+usage() { # NAME REGEX ARGUMENT…
+    local name=$1 regex=$2
+    shift 2
+    exits "$name" 2 run "$@"
+    like "$name: one line that helps" "$regex" "$(cat "$BODY")"
+    is "$name: no more" 1 "$(wc -l <"$BODY")"
+}
+usage 'nothing to do' 'issue, show or verify'
+usage 'a word that is not known' 'did you mean issue' isue
+usage 'no name' '--dns-name NAME, --ip ADDRESS, or' issue
+usage 'a name that is none' "'a_b' is not a DNS name" issue --dns-name a_b
+usage 'half a service' 'needs its --namespace' issue --service a
+usage 'a Secret without a name' 'NAMESPACE/NAME' issue --dns-name a -o secret
+usage 'half a CA' 'go together' issue --dns-name a --ca-cert x
+usage 'weak RSA' '2048, 3072 or 4096' issue --dns-name a --rsa 1024
+usage 'days that are no number' 'is not a number from 1' issue --dns-name a --days 0
+usage 'verify without a CA' '--ca FILE' verify --dns-name a x
+usage 'a time that is none' 'is not a time' verify --ca x --dns-name a --at yesterday x
+for verb in '' issue show verify; do
+    # shellcheck disable=SC2086 # no word at all for the verb itself
+    exits "certs $verb --help" 0 run $verb --help
+    like "certs $verb --help: has its usage" '^Usage: ' "$(cat "$BODY")"
+done
+
+# --- a folder that cannot be written -------------------------------------------------------------------
+: >"$WORK/a-file"
+exits 'a file where the folder should be' 2 run issue --dns-name a --out-dir "$WORK/a-file"
+if [ -w /dev/full ]; then
+    rc=0
+    run show "$WORK/show/tls.crt" >/dev/full 2>"$BODY" || rc=$?
+    is 'a full disk is noticed' 2 "$rc"
+fi
+
+# --- and it serves -----------------------------------------------------------------------------------------
+run issue --dns-name localhost --ip 127.0.0.1 --out-dir "$CERTS" >/dev/null
+start_server
+get /healthz
+is 'curl takes what was issued' 200 "$STATUS"
+stop_server
+finish
