@@ -70,7 +70,7 @@ expect_refused 'the policy ConfigMap: a built-in as a key' policy_configmap \
 expect_text '  by name' DOCKER
 expect_refused 'the policy ConfigMap: a field that does not exist' policy_configmap \
     < <(cat "$E2E_TMP/policy.yaml" && echo 'colour: green')
-expect_text '  by name' colour
+expect_text '  by name, line and column' colour 'line 7, column 1'
 kubectl -n "$hook_namespace" delete configmap nvcf-registry-policy >/dev/null
 
 # ---- what operators do
