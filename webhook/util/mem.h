@@ -18,8 +18,8 @@ char *mem_strdup(const char *text) NRW_MUST_CHECK;
 char *mem_strndup(const char *text, size_t n) NRW_MUST_CHECK;
 void mem_free(void *p); /* NULL is allowed */
 
-/* How many allocations this thread has been refused so far: for asking whether a library that
- * allocates here, and only says that it failed, failed for want of memory. */
+/* How many allocations this thread has been refused so far: for asking whether a library
+ * that allocates here, and only says that it failed, failed for want of memory. */
 unsigned long mem_refusals(void);
 
 /* For NRW_CLEANUP on a char* (or any pointer) variable. */
