@@ -226,6 +226,7 @@ static int lease(struct kube_loop *loop, char **args)
     if (made == NULL || !kube_loop_start(loop, &err))
         return complain(&err);
     wait_for_signal();
+    kube_client_stop(kube_loop_client(loop)); /* the lease has a last word all the same */
     kube_loop_stop(loop);
     kube_lease_free(made);
     return 0;

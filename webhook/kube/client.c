@@ -175,7 +175,7 @@ bool kube_request_raw(struct kube_client *client, const struct kube_request *req
     bool renewed = false;
     for (;;) {
         int64_t left = end - clock_mono_millis();
-        if (client_stopped(client) || left <= 0)
+        if ((client_stopped(client) && !request->last_word) || left <= 0)
             return err_set(err, ERR_UNAVAILABLE, "no answer from the API server in time");
         struct attempt result = {0, 0};
         if (attempt(client, request, (unsigned)left, answer, &result, err))

@@ -216,6 +216,7 @@ static void give_back(struct kube_lease *lease)
         .name = lease->name,
         .body = str_of(text),
         .deadline_ms = 1000,
+        .last_word = true,
     };
     (void)kube_request(kube_loop_client(lease->loop), &put, NULL, NULL); /* a courtesy */
     mem_free(text);

@@ -60,8 +60,9 @@ struct kube_request {
     struct str body;      /* of a write: JSON, borrowed for the call */
     unsigned deadline_ms; /* for all of it, retries included; 0 = 10 s */
     size_t body_maximum;  /* of the answer; 0 = 4 MiB; beyond it ERR_LIMIT */
-    unsigned *ret_code;   /* not NULL: every HTTP answer is a success, and this is its
-                             code; nothing is tried again. Only kube_request_raw */
+    bool last_word;     /* asked even after kube_client_stop, so with a short deadline */
+    unsigned *ret_code; /* not NULL: every HTTP answer is a success, and this is its
+                           code; nothing is tried again. Only kube_request_raw */
 };
 
 /* Appends path and query, percent-encoded. False: ERR_INVALID for a name that cannot

@@ -65,7 +65,7 @@ static int on_progress(void *context, curl_off_t a, curl_off_t b, curl_off_t c,
 {
     (void)a, (void)b, (void)c, (void)d;
     const struct transfer *transfer = context;
-    return client_stopped(transfer->client) ? 1 : 0;
+    return client_stopped(transfer->client) && !transfer->last_word ? 1 : 0;
 }
 
 static bool add_header(struct transfer *transfer, const char *name, const char *value)
@@ -143,7 +143,9 @@ bool transfer_prepare(struct transfer *transfer, CURL *easy, struct kube_client 
     transfer->easy = easy;
     transfer->client = client;
     transfer->deadline_ms = deadline_ms;
+    transfer->last_word = request->last_word;
     transfer->code = transfer->retry_after = 0;
+    transfer->result = CURLE_OK;
     transfer->error_text[0] = '\0';
     if (body == NULL) {
         size_t maximum =
@@ -214,6 +216,7 @@ bool transfer_result(struct transfer *transfer, const struct kube_request *reque
     curl_off_t wait = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http);
     curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &wait);
+    transfer->result = code;
     bool answered = code == CURLE_OK || (transfer->sink != NULL && http == 200);
     transfer->code = http > 0 && http < 1000 ? (unsigned)http : 0;
     transfer->retry_after = wait > 0 ? (wait < 3600 ? (unsigned)wait : 3600) : 0;

@@ -27,7 +27,9 @@ struct transfer {
     void *sink_context;
     unsigned code; /* of HTTP; 0 until an answer came */
     unsigned retry_after;
+    CURLcode result; /* 0 while and when all is well */
     unsigned deadline_ms;
+    bool last_word;
 };
 
 /* Sets all options. `easy` may come from a pool; the transfer does not own it. The

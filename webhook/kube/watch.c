@@ -39,6 +39,7 @@ struct kube_watch {
     struct lines lines;
     struct backoff backoff;
     bool must_list; /* what comes after the wait */
+    unsigned cause; /* of the loss that was told last */
     bool retold;    /* credentials were renewed once already */
     char version[VERSION_SIZE];
     char *continue_token; /* between pages */
@@ -63,6 +64,15 @@ static bool tell(struct kube_watch *watch, enum kube_change_type type,
     return watch->options.on_change(watch->options.context, &change);
 }
 
+/* What a failure is, so that the same one is not told again: HTTP's code, or libcurl's.
+ */
+static unsigned cause_of(const struct kube_watch *watch)
+{
+    const struct transfer *transfer = &watch->call.transfer;
+    return transfer->result != CURLE_OK ? 1000 + (unsigned)transfer->result
+                                        : transfer->code;
+}
+
 static void set_connected(struct kube_watch *watch, bool connected, const char *reason)
 {
     pthread_mutex_lock(&watch->lock);
@@ -75,10 +85,15 @@ static void set_connected(struct kube_watch *watch, bool connected, const char *
     state->synced = state->synced || connected;
     snprintf(state->reason, sizeof(state->reason), "%s", connected ? "" : reason);
     pthread_mutex_unlock(&watch->lock);
-    if (connected && changed && !tell(watch, KUBE_SYNCED, NULL, NULL))
-        watch->must_list = true;
-    if (!connected && (changed || first_loss))
+    if (connected) {
+        if (changed && !tell(watch, KUBE_SYNCED, NULL, NULL))
+            watch->must_list = true;
+        return;
+    }
+    unsigned cause = cause_of(watch);
+    if (changed || first_loss || cause != watch->cause)
         tell(watch, KUBE_LOST, NULL, reason);
+    watch->cause = cause;
 }
 
 static bool on_known(void *context, enum known_change change, const json_t *object)

@@ -15,8 +15,8 @@ enum kube_change_type {
     KUBE_MODIFIED,
     KUBE_DELETED, /* after a gap, `object` is only metadata.name and namespace */
     KUBE_SYNCED,  /* all that exists has been told, and the connection is up */
-    KUBE_LOST,    /* a (re)connection failed; what was told may be old. Told once, until
-                     the next KUBE_SYNCED */
+    KUBE_LOST,    /* a (re)connection failed; what was told may be old. Told once, and
+                     again when the cause changes, until the next KUBE_SYNCED */
 };
 
 struct kube_change {

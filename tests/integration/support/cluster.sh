@@ -21,6 +21,15 @@ api_up() {
     pids+=("$api_pid") # for this script's own cleaning up
     wait_for 60 'the API server' kubectl get --raw /readyz
 }
+etcd_up() {
+    start_etcd "$etcd_port" "$etcd_peer_port"
+    etcd_pid=${E2E_PIDS[-1]}
+    pids+=("$etcd_pid")
+}
+etcd_down() { # in order, so that its folder can be copied
+    end_pid "$etcd_pid"
+    forget "$etcd_pid"
+}
 api_kill() {
     kill -KILL "$api_pid"
     wait "$api_pid" 2>/dev/null || true
@@ -46,7 +55,7 @@ cluster_or_skip() {
     admin=$E2E_TMP/admin.kubeconfig
     write_kubeconfig "$admin" admin
     export KUBECONFIG=$admin
-    start_etcd "$etcd_port" "$peer_port"
-    pids+=("${E2E_PIDS[-1]}")
+    etcd_peer_port=$peer_port
+    etcd_up
     api_up
 }
