@@ -350,6 +350,8 @@ int main(int argc, char **argv)
         if (!session_open(&sleepers[i]))
             atomic_fetch_add(&failed, 1);
     }
+    if (idle > 0)
+        usleep(1200000); /* the server takes them for idle after a second */
     int64_t began = clock_mono_nanos();
     deadline = clock_mono_millis() + (int64_t)seconds * 1000;
     pthread_t threads[CONNECTIONS_MAXIMUM];
