@@ -27,6 +27,8 @@ scenario_end() {
     fi
     hook_unconfig || true
     hook_stop || true
+    policy_gone || true
+    hook_account_gone || true
     clean_releases || true
     cluster_stop
     exit "$code"

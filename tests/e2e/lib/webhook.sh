@@ -186,6 +186,12 @@ hook_kubeconfig() {
 hook_listens() { curl -fsS --max-time 3 "http://127.0.0.1:$1/healthz" >/dev/null 2>&1; }
 hook_listens_or_died() { hook_listens "$2" || ! kill -0 "$(cat "$E2E_TMP/$1.pid")" 2>/dev/null; }
 
+hook_account_gone() {
+    [ -f "$E2E_TMP/webhook.kubeconfig" ] || return 0
+    rm -f "$E2E_TMP/webhook.kubeconfig"
+    kubectl delete -f "$E2E_LIB/webhook-rbac.yaml" --ignore-not-found >/dev/null
+}
+
 # hook_start_live [serve flags…]: policy and ConfigMaps through the API, certificates from
 # files; it need not be ready
 hook_start_live() {
@@ -233,6 +239,15 @@ hook_kill() {
 hook_up() {
     hook_start
     hook_config "${1:-Fail}"
+    wait_for 10 'the API server to call the webhook' hook_called
+}
+
+# hook_up_live: as hook_up, with the policy of standard input in its ConfigMap
+hook_up_live() {
+    policy_configmap >/dev/null
+    hook_start_live
+    wait_for 10 'readiness' hook_ready
+    hook_config Fail
     wait_for 10 'the API server to call the webhook' hook_called
 }
 

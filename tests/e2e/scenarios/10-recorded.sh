@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# helms: 4
 # Scenario 10: the recorded reviews (../recorded) go to the running webhook as they are;
 # every answer has to be a valid one, with the verdict that the deed deserves.
 # shellcheck source=../lib/scenario.sh

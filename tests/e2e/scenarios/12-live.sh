@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# helms: 4
 # The webhook as a citizen of the cluster: the policy in its ConfigMap, the -env ConfigMaps
 # known by watch, an account with no more rights than it may have. What a Deployment's
 # review can only know through a ConfigMap is proven here.

@@ -6,12 +6,13 @@
 . "$E2E_LIB/scenario.sh"
 
 policy_gone
-kubectl delete events -A --all >/dev/null 2>&1 || true
+for namespace in nvcf "$hook_namespace"; do # all at once; one by one takes minutes
+    kubectl delete --raw "/api/v1/namespaces/$namespace/events" >/dev/null
+done
 ghcr='GHCR=ghcr.io=GitHub Container Registry'
 policy_text -- "$ghcr" | policy_configmap >/dev/null
 if ! hook_start_live; then
     skip 'Events' "$(tail -n 1 "$E2E_TMP/log/webhook.log" | cut -c1-160)"
-    policy_gone
     exit 0
 fi
 wait_for 10 'readiness' hook_ready
@@ -31,7 +32,7 @@ check 'an Event on the Deployment: Denied' wait_for 5 'the Event' event nvcf Dep
 check '  as kubectl describe shows it' bash -c "kubectl -n nvcf describe deployment $deployment | grep -q Denied"
 check 'Events are few' [ "$(kubectl -n nvcf get events.events.k8s.io -o json |
     jq '[.items[] | select(.reason == "Injected" or .reason == "Denied")] | length')" -le 3 ]
-kubectl -n nvcf delete events --all >/dev/null
+kubectl delete --raw /api/v1/namespaces/nvcf/events >/dev/null
 run kubectl -n nvcf set env "deployment/$deployment" -c helm-nvcf-api "${registry}_DOCKER_HOSTNAME=x.example" --dry-run=server
 sleep 1
 no_event() { ! event nvcf Deployment "$deployment" Denied; }
@@ -57,4 +58,3 @@ same '  and then there is peace' "$before" "$(generation)"
 check 'helm upgrades on, without a conflict' api_upgrade --set-string api.awsRegion=eu-west-1
 check '  with the registry' env_is "${registry}_GHCR_HOSTNAME" ghcr.io
 check 'no variable twice' no_duplicate_env
-policy_gone
