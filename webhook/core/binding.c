@@ -31,7 +31,34 @@ static const struct leaf {
 /* The text with the layer before it, so that one map serves all layers. */
 static struct str in_layer(struct arena *arena, enum layer layer, struct str text)
 {
-    return arena_printf(arena, "%d%.*s", (int)layer, STR_ARG(text));
+    char *out = arena_alloc(arena, text.n + 1, 1);
+    if (out == NULL)
+        return STR("");
+    out[0] = (char)('0' + (int)layer);
+    memcpy(out + 1, text.p, text.n);
+    return str_from(out, text.n + 1);
+}
+
+/* Letters and digits in lower case, appended; whatever the spelling, they are the same.
+ */
+static size_t add_letters(char *out, size_t n, size_t size, struct str text)
+{
+    for (size_t i = 0; i < text.n && n < size; i++) {
+        if (ascii_is_alnum(text.p[i]))
+            out[n++] = ascii_lower(text.p[i]);
+    }
+    return n;
+}
+#define LETTERS_MAXIMUM 256u
+
+/* False: no declared name can be a spelling of this one. */
+static bool may_be_declared(const struct binding *binding, const struct spring_name *name)
+{
+    char letters[LETTERS_MAXIMUM];
+    size_t n = 0;
+    for (size_t i = 0; i < name->n; i++)
+        n = add_letters(letters, n, sizeof(letters), name->e[i].text);
+    return strmap_get(&binding->letters, str_from(letters, n)) != NULL;
 }
 
 /* Puts the declaration before those that the map's entry leads to already. */
@@ -69,6 +96,10 @@ void binding_index(struct arena *arena, const struct sources *sources,
         enum layer layer = declaration->layer;
         chain(arena, &ret_binding->exact, in_layer(arena, layer, declaration->variable),
               ret_binding->next_same, i);
+        char letters[LETTERS_MAXIMUM];
+        size_t n = add_letters(letters, 0, sizeof(letters), declaration->variable);
+        (void)strmap_put(arena, &ret_binding->letters,
+                         arena_str(arena, str_from(letters, n)), i, NULL);
         struct spring_name name;
         ret_binding->next_equal[i] = BINDING_END;
         if (!spring_name_read(arena, declaration->variable, layer == LAYER_ENV, &name))
@@ -76,9 +107,9 @@ void binding_index(struct arena *arena, const struct sources *sources,
         struct str path = spring_name_path(arena, &name, 0, name.n);
         chain(arena, &ret_binding->equal, in_layer(arena, layer, path),
               ret_binding->next_equal, i);
-        for (size_t n = ENTRY_ELEMENTS + 1; n < name.n; n++)
+        for (size_t k = ENTRY_ELEMENTS + 1; k < name.n; k++)
             (void)strmap_put(arena, &ret_binding->above,
-                             spring_name_path(arena, &name, 0, n), i, NULL);
+                             spring_name_path(arena, &name, 0, k), i, NULL);
     }
 }
 
@@ -160,9 +191,11 @@ static struct binding_hit find(struct binding *binding, const struct spring_name
 {
     static const enum layer above_env[] = {LAYER_REMOTE, LAYER_ARGS, LAYER_SYSTEM};
     struct arena *arena = binding->arena;
+    struct binding_hit hit = {NULL, NULL};
+    if (!may_be_declared(binding, name))
+        return hit;
     struct str path = spring_name_path(arena, name, 0, name->n);
     struct str dotted = spring_name_spell(arena, name, SPRING_FORM_DOTTED);
-    struct binding_hit hit = {NULL, NULL};
     for (size_t i = 0; i < NRW_COUNT(above_env); i++) {
         hit.winner = by_name(binding, above_env[i], dotted, injected);
         if (hit.winner == NULL)
@@ -192,6 +225,8 @@ static void extend(struct spring_name *name, struct str element)
 static bool looks_into(const struct binding *binding, const struct spring_name *object)
 {
     struct arena *arena = binding->arena;
+    if (binding->above.count == 0)
+        return false;
     if (strmap_get(&binding->above, spring_name_path(arena, object, 0, object->n)) !=
         NULL)
         return true;

@@ -19,12 +19,14 @@ struct binding_hit {
 struct binding {
     struct arena *arena;
     const struct sources *sources;
-    size_t *next_same;   /* per declaration: the one before it of the same name, or
-                            BINDING_END */
-    size_t *next_equal;  /* … whose name is equal to Spring */
-    struct strmap exact; /* layer and name → last declaration */
-    struct strmap equal; /* layer and path → last declaration */
-    struct strmap above; /* paths above a declared one, for what Spring asks first */
+    size_t *next_same;     /* per declaration: the one before it of the same name, or
+                              BINDING_END */
+    size_t *next_equal;    /* … whose name is equal to Spring */
+    struct strmap exact;   /* layer and name → last declaration */
+    struct strmap equal;   /* layer and path → last declaration */
+    struct strmap letters; /* letters and digits of all declared names: what is not among
+                              them cannot be found in any spelling */
+    struct strmap above;   /* paths above a declared one, for what Spring asks first */
     struct binding_hit *known[2]; /* found before, without and with what is injected */
     bool *is_known[2];
 };
