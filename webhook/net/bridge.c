@@ -11,7 +11,7 @@
 #include "net/http.h"
 #include "net/worker.h"
 
-#define READS_MAXIMUM 16 /* per turn, so that one sender cannot hold the thread */
+#define READS_MAXIMUM 4 /* per step, so that one sender cannot hold the thread */
 
 /* --- the socketpair ----------------------------------------------------------- */
 
