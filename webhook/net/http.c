@@ -210,7 +210,9 @@ static enum MHD_Result begin(struct conn *conn, struct MHD_Connection *connectio
             x->error = 500;
         x->expects = head.expects;
     }
-    if (x->error != 0 && (head.chunked || head.length > 0 || head.too_long)) {
+    /* At once where a body is on its way, or would be asked for. */
+    if (x->error != 0 &&
+        (head.chunked || head.length > 0 || head.too_long || head.expects)) {
         conn->closing = true;
         return give_error(conn, connection, x->error);
     }

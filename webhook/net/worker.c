@@ -245,25 +245,28 @@ static bool wait_for_events(struct worker *worker)
     return n >= 0 || errno == EINTR;
 }
 
-void *worker_main(void *opaque)
+bool worker_turn(struct worker *worker)
 {
-    struct worker *worker = opaque;
     struct net_server *server = worker->server;
+    atomic_store_explicit(&worker->last_turn, worker->now, memory_order_relaxed);
+    if (!wait_for_events(worker))
+        return false; /* the epoll descriptor is gone: nothing can be served any more */
+    if (!worker->stopping && atomic_load(&server->stopping))
+        begin_stop(worker);
+    move(worker);
+    if (worker->now >= worker->next_scan)
+        scan(worker);
+    reap(worker);
+    return !worker->stopping ||
+           (worker->all != NULL && worker->now < atomic_load(&server->stop_by));
+}
+
+void *worker_main(void *context)
+{
+    struct worker *worker = context;
     worker->now = clock_mono_millis();
-    for (;;) {
-        atomic_store_explicit(&worker->last_turn, worker->now, memory_order_relaxed);
-        if (!wait_for_events(worker))
-            break; /* the epoll descriptor is gone: nothing can be served any more */
-        if (!worker->stopping && atomic_load(&server->stopping))
-            begin_stop(worker);
-        move(worker);
-        if (worker->now >= worker->next_scan)
-            scan(worker);
-        reap(worker);
-        if (worker->stopping &&
-            (worker->all == NULL || worker->now >= atomic_load(&server->stop_by)))
-            break;
-    }
+    while (worker_turn(worker))
+        ;
     while (worker->all != NULL)
         conn_kill(worker->all);
     (void)http_run(worker);

@@ -63,7 +63,8 @@ struct net_server {
 bool worker_init(struct worker *worker, struct net_server *server, unsigned index,
                  struct err *err);
 void worker_done(struct worker *worker); /* the thread has ended or never began */
-void *worker_main(void *opaque);         /* for pthread_create */
+bool worker_turn(struct worker *worker); /* waits at most a second; false at the end */
+void *worker_main(void *context);        /* turns till the end; for pthread_create */
 void worker_wake(struct worker *worker); /* from any thread */
 
 /* --- for the connections ------------------------------------------------------ */
