@@ -161,6 +161,9 @@ is 'every small object' 45 "$(seen '^ADDED many-')"
 is 'every large object' 7 "$(seen '^ADDED large-')"
 kubectl -n probe patch configmap large-3 -p '{"metadata":{"labels":{"a":"b"}}}' >/dev/null
 ok 'a large event is taken too' until_ok 50 saw '^MODIFIED large-3'
+if [ "${NRW_FLAVOUR:-release}" = release ]; then
+    at_most 'all of it in little memory (KiB)' 49152 "$(awk '/^VmHWM:/ { print $2 }' "/proc/$watch_pid/status")"
+fi
 kill -TERM "$watch_pid"
 end_of "$watch_pid" 50 || true
 cut -c1-200 "$out" >"$out.short" && mv "$out.short" "$out"

