@@ -213,7 +213,7 @@ static void silence_is_a_dead_peer(void **state)
     static const struct script_step steps[] = {
         {"limit=2 ", LIST("10", META("a", "1")), 0},
         {"resourceVersion=10&watch", OK(EVENT("MODIFIED", META("a", "11"))), 800},
-        {"resourceVersion=11&watch", OK(EVENT("MODIFIED", META("a", "12"))), 60000},
+        {"watch=true", OK(EVENT("MODIFIED", META("a", "12"))), 60000},
     };
     struct fixture it = {.refuse = 0};
     int64_t start = clock_mono_millis();
