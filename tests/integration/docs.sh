@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# The examples of docs/POLICY.md are true: each ```yaml block that begins with `# NAME.yaml` is
+# a file, each ```console block a command and what it prints.
+# With --update the outputs are written anew; read the difference before you commit it.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+page=$root/docs/POLICY.md
+box=$WORK/box
+mkdir -p "$box/bin"
+ln -s "$NRW_BIN" "$box/bin/nvcf-registry-webhook"
+
+# blocks FILE: the page again, with the output of every command as it is now
+rewritten() {
+    local line block='' text=''
+    while IFS= read -r line; do
+        case $block in
+        '')
+            printf '%s\n' "$line"
+            case $line in '```yaml' | '```console') block=${line#???} text='' ;; esac
+            ;;
+        yaml)
+            printf '%s\n' "$line"
+            if [ "$line" = '```' ]; then
+                block=
+                # shellcheck disable=SC2001 # a pattern
+                if [[ $text =~ ^#\ ([a-z]+\.yaml)$'\n' ]]; then printf '%s' "$text" >"$box/${BASH_REMATCH[1]}"; fi
+            else
+                text+=$line$'\n'
+            fi
+            ;;
+        console)
+            case $line in
+            '$ '*)
+                printf '%s\n' "$line"
+                (cd "$box" && PATH=$box/bin:$PATH bash -c "${line#??}" 2>&1) || true
+                ;;
+            '```')
+                printf '%s\n' "$line"
+                block=
+                ;;
+            esac
+            ;;
+        esac
+    done <"$1"
+}
+
+rewritten "$page" >"$WORK/now.md"
+if [ "${1:-}" = --update ]; then
+    cp "$WORK/now.md" "$page"
+fi
+is "docs/POLICY.md says what is printed (tests/integration/docs.sh --update)" '' \
+    "$(diff "$page" "$WORK/now.md" || true)"
+# Every finding that there is, is explained.
+while read -r finding; do
+    like "docs/POLICY.md explains $finding" "^### .*$finding" "$(cat "$page")"
+done < <(sed -n 's/.*\[FINDING_[A-Z_]*\] = "\([A-Za-z]*\)",/\1/p' "$root/webhook/core/finding.c")
+# A command that prints nothing explains nothing.
+unlike "every example prints something" '^none$' "$(awk '/^\$ /{getline next_line; if (next_line == "```") print "none"}' "$page")"
+finish
