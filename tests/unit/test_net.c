@@ -211,6 +211,18 @@ static void half_close(void **state)
     assert_int_equal(answer.status, 200);
     answer_done(&answer);
     peer_close(peer);
+    peer = peer_dial(w); /* behind many requests at once */
+    for (int i = 0; i < 20; i++)
+        assert_true(peer_say(peer, NEXT));
+    SSL_shutdown(peer->ssl);
+    shutdown(peer->fd, SHUT_WR);
+    for (int i = 0; i < 20; i++) {
+        assert_true(peer_answer(peer, false, &answer, NULL));
+        assert_int_equal(answer.status, 200);
+        answer_done(&answer);
+    }
+    assert_true(peer_ends(peer, 3000));
+    peer_close(peer);
     peer = peer_dial(w); /* in the middle of a request */
     assert_true(peer_say(peer, "POST /echo HTTP/1.1\r\nHost: a\r\n"));
     SSL_shutdown(peer->ssl);

@@ -180,6 +180,7 @@ static size_t feed(struct conn *conn, const char *data, size_t n)
     }
     if (done > 0) {
         conn->worker->http_pending = true;
+        conn->stirred_at = conn->worker->http_runs;
     }
     return done;
 }
@@ -214,6 +215,9 @@ static bool pass_on_eof(struct conn *conn)
     if (conn->state != CONN_OPEN || !conn->peer_eof || conn->eof_fed || conn->pair < 0 ||
         conn->in.size != conn->in_at)
         return false;
+    if (conn->held || conn->exchange.queued ||
+        conn->stirred_at == conn->worker->http_runs)
+        return false; /* it may have requests in hand that it has not looked at */
     int unread = 0;
     if (ioctl(conn->pair, SIOCOUTQ, &unread) == 0 && unread > 0)
         return false;

@@ -211,7 +211,7 @@ static bool linger(struct conn *conn)
 static void end(struct conn *conn, int64_t now)
 {
     bool owed = !conn->refused && conn->fed && !conn->part &&
-                (conn->answered == 0 || (!conn->closing && !conn->peer_eof));
+                (conn->answered == 0 || (!conn->closing && !conn->eof_fed));
     if (owed)
         conn_refuse(conn, 400, now);
     else

@@ -69,6 +69,7 @@ struct conn {
     unsigned answered; /* answers completed */
     unsigned in_turn;  /* … since the connection last had its turn */
     struct MHD_Connection *mhd;
+    uint64_t stirred_at; /* worker->http_runs when it was last given something to do */
 
     enum conn_phase phase; /* what `deadline` watches, in which exchange */
     unsigned phase_answered;

@@ -267,6 +267,7 @@ void http_resume(struct conn *conn)
         return;
     conn->held = false;
     MHD_resume_connection(conn->mhd);
+    conn->stirred_at = conn->worker->http_runs;
     conn->worker->http_pending = true;
 }
 
@@ -366,6 +367,7 @@ bool http_add(struct worker *worker, struct conn *conn, int fd)
 
 bool http_run(struct worker *worker)
 {
+    worker->http_runs++;
     for (int i = 0; i < RUNS_MAXIMUM; i++) {
         if (MHD_run(worker->daemon) != MHD_YES)
             return false;

@@ -29,6 +29,7 @@ struct worker {
     int spare_fd;              /* given up to accept-and-close when descriptors ran out */
     struct MHD_Daemon *daemon;
     bool http_pending;   /* http_run has something to do */
+    uint64_t http_runs;  /* how often it ran */
     struct conn *adding; /* between MHD_add_connection and its callback */
 
     struct conn *all, *dead; /* doubly linked, newest first */
