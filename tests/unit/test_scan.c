@@ -1,0 +1,192 @@
+/* The cursor over JSON, YAML for people, and the unified diff. */
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "admit/prune.h"
+#include "admit/scan.h"
+#include "cli/diff.h"
+#include "policy/yaml_json.h"
+#include "policy/yaml_write.h"
+
+static void values_that_are_passed_over(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "{}",
+        "[]",
+        "\"\"",
+        "\"a\\\"b\"",
+        "\"\\\\\"",
+        "1",
+        "-1.5e+3",
+        "true",
+        "null",
+        "{\"a\":[1,{\"b\":\"]}\"}]}",
+        " \n\t[ ] ",
+        "\"\\u0041\"",
+        "[\"\\\\\",\"{\"]",
+    };
+    static const char *const bad[] = {
+        "",           "{", "[", "\"",          "\"\\\"", "{]", "[}",
+        "{\"a\":[}]", "]", ",", "{\"a\\\":1}", "[\\\"]", "[1", "{\"a\":\"}",
+    };
+    for (size_t i = 0; i < NRW_COUNT(good); i++) {
+        struct scan scan;
+        scan_init(&scan, str_of(good[i]));
+        assert_false(str_is_null(scan_value(&scan)));
+        assert_true(scan_is_done(&scan));
+    }
+    for (size_t i = 0; i < NRW_COUNT(bad); i++) {
+        struct scan scan;
+        scan_init(&scan, str_of(bad[i]));
+        struct str value = scan_value(&scan);
+        if (!str_is_null(value) && scan_is_done(&scan))
+            print_error("accepted: %s\n", bad[i]);
+        assert_true(str_is_null(value) || !scan_is_done(&scan));
+    }
+}
+
+/* Strings, escapes and brackets at every place around the edge of a block. */
+static void blocks_have_no_seams(void **state)
+{
+    (void)state;
+    char text[400];
+    for (size_t pad = 0; pad < 140; pad++) {
+        size_t n = (size_t)snprintf(
+            text, sizeof(text), "{\"%.*s\":\"\\\\\\\"]}\\\\\",\"x\":[{}]}", (int)pad,
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+        struct scan scan;
+        scan_init(&scan, str_from(text, n));
+        assert_int_equal(scan_value(&scan).n, n);
+        for (size_t cut = 1; cut < n; cut++) { /* cut off anywhere it is refused */
+            scan_init(&scan, str_from(text, cut));
+            assert_true(str_is_null(scan_value(&scan)));
+        }
+    }
+}
+
+static void depth_is_bounded(void **state)
+{
+    (void)state;
+    static char text[2 * SCAN_MAX_DEPTH + 2];
+    memset(text, '[', SCAN_MAX_DEPTH);
+    memset(text + SCAN_MAX_DEPTH, ']', SCAN_MAX_DEPTH);
+    struct scan scan;
+    scan_init(&scan, str_from(text, 2 * (size_t)SCAN_MAX_DEPTH));
+    assert_false(str_is_null(scan_value(&scan)));
+    memset(text, '[', SCAN_MAX_DEPTH + 1);
+    memset(text + SCAN_MAX_DEPTH + 1, ']', SCAN_MAX_DEPTH + 1);
+    scan_init(&scan, str_from(text, 2 * (size_t)SCAN_MAX_DEPTH + 2));
+    assert_true(str_is_null(scan_value(&scan)));
+    assert_non_null(scan.problem);
+}
+
+static void only_what_is_wanted(void **state)
+{
+    (void)state;
+    static const struct prune_want inner[] = {{"x", NULL, false, 0},
+                                              {NULL, NULL, false, 0}};
+    static const struct prune_want wants[] = {
+        {"a", inner, false, 0},
+        {"list", inner, true, 0},
+        {"whole", NULL, false, 0},
+        {NULL, NULL, false, 0},
+    };
+    static const char *const rows[][2] = {
+        {"{\"a\":{\"x\":1,\"y\":2},\"b\":[1,2]}", "{\"a\":{\"x\":1}}"},
+        {"{\"list\":[{\"x\":\"\\u00e9\",\"y\":{}},{},7]}",
+         "{\"list\":[{\"x\":\"\xc3\xa9\"},{},7]}"},
+        {"{\"whole\":{\"y\":[{\"z\":null}]}}", "{\"whole\":{\"y\":[{\"z\":null}]}}"},
+        {"{\"a\":7}", "{\"a\":7}"},
+        {"{\"\\u0061\":{\"x\":1}}", "{\"a\":{\"x\":1}}"}, /* the key with an escape */
+        {"{\"a\":{\"x\":1},\"a\":{\"x\":2}}", "{\"a\":{\"x\":2}}"},
+        {"{\"aa\":1,\"A\":2}", "{}"},
+    };
+    for (size_t i = 0; i < NRW_COUNT(rows); i++) {
+        struct prune_context context = {.count = 0};
+        struct err err = {.code = ERR_NONE};
+        json_t *got = prune(str_of(rows[i][0]), wants, &context, &err);
+        json_t *want = json_loads(rows[i][1], 0, NULL);
+        if (got == NULL)
+            print_error("%s: %s\n", rows[i][0], err.message);
+        assert_true(got != NULL && json_equal(got, want));
+        json_decref(got);
+        json_decref(want);
+        prune_context_done(&context);
+    }
+}
+
+/* What is written is read back as it was, texts that look like something else included.
+ */
+static void yaml_is_read_back(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "{\"a\":\"true\",\"b\":true,\"c\":\"1\",\"d\":1,\"e\":\"\",\"f\":null,\"g\":"
+        "\"null\"}",
+        "{\"a\":\"yes\",\"b\":\"0x1f\",\"c\":\"1_000\",\"d\":\"~\",\"e\":\"2026-11-24\"}",
+        "{\"a\":\"line\\nline\\n\",\"b\":\"no end\\nof line\",\"c\":\" "
+        "lead\",\"d\":\"trail \"}",
+        "{\"a\":[],\"b\":{},\"c\":[{\"d\":[1,2.5,-3]}],\"true\":1,\"7\":2}",
+        "{\"a\":\"# no comment\",\"b\":\"key: value\",\"c\":\"- "
+        "item\",\"d\":\"{x\",\"e\":\"'\\\"\"}",
+        "{\"a\":\"\xc3\xa9\xf0\x9f\x98\x80\",\"b\":\"tab\\there\",\"c\":\"\\u0001\"}",
+    };
+    for (size_t i = 0; i < NRW_COUNT(rows); i++) {
+        json_t *json = json_loads(rows[i], 0, NULL);
+        struct buf out;
+        struct yaml_json docs = {.docs = NULL};
+        struct err err = {.code = ERR_NONE};
+        assert_non_null(json);
+        buf_init(&out, 1u << 20);
+        assert_true(yaml_write(json, &out, &err));
+        if (!yaml_json_parse(buf_view(&out), NULL, &docs, &err))
+            print_error("%s\n%s\n", err.message, out.data);
+        assert_int_equal(docs.count, 1);
+        if (!json_equal(docs.docs[0].json, json))
+            print_error("%s\n", out.data);
+        assert_true(json_equal(docs.docs[0].json, json));
+        yaml_json_done(&docs);
+        buf_done(&out);
+        json_decref(json);
+    }
+}
+
+static void diffs(void **state)
+{
+    (void)state;
+    struct buf out;
+    buf_init(&out, 1u << 16);
+    assert_true(diff_unified(&out, STR("x"), STR("a\nb\n"), STR("a\nb\n"), false));
+    assert_int_equal(out.size, 0);
+    assert_true(diff_unified(&out, STR("x"), STR("1\n2\n3\n4\n5\n6\n7\n8\n9\n"),
+                             STR("1\n2\n3\n4\n5\nfive\n6\n7\n8\n"), false));
+    assert_string_equal(out.data, "--- x (as given)\n+++ x (as admitted)\n"
+                                  "@@ -3,7 +3,7 @@\n 3\n 4\n 5\n+five\n 6\n 7\n 8\n-9\n");
+    buf_clear(&out);
+    assert_true(diff_unified(&out, STR("x"), STR(""), STR("new\n"), false));
+    assert_non_null(strstr(out.data, "+new\n"));
+    buf_done(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_that_are_passed_over),
+        cmocka_unit_test(blocks_have_no_seams),
+        cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(only_what_is_wanted),
+        cmocka_unit_test(yaml_is_read_back),
+        cmocka_unit_test(diffs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
