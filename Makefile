@@ -117,6 +117,7 @@ $(COMMIT_OBJ): private CFLAGS += -DNRW_COMMIT='"$(COMMIT)"'
 $B/commit: FORCE
 	@mkdir -p $(@D)
 	@echo '$(COMMIT) $(VERSION)' | cmp -s - $@ || echo '$(COMMIT) $(VERSION)' > $@
+.PHONY: FORCE
 FORCE:
 
 $B/%.o: %.c Makefile | build/.setup
