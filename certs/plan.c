@@ -168,6 +168,15 @@ bool plan_may_serve(const struct plan_state *state, const struct plan_times *tim
            state->signer_published_for >= times->settle_seconds;
 }
 
+int64_t plan_serve_due(const struct plan_state *state, const struct plan_times *times)
+{
+    if (!leaf_valid(state) || !state->cas[state->leaf_issuer].published)
+        return INT64_MAX;
+    int64_t left = times->settle_seconds - state->signer_published_for;
+    return state->leaf_issuer != find_signer(state) || left <= 0 ? state->now
+                                                                 : state->now + left;
+}
+
 const char *plan_action_name(enum plan_action action)
 {
     static const char *const names[] = {"wait",       "issue-all", "issue-ca",

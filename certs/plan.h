@@ -79,6 +79,10 @@ struct plan plan_next(const struct plan_state *state, const struct plan_times *t
 bool plan_may_serve(const struct plan_state *state, const struct plan_times *times,
                     bool have);
 
+/* When a replica that may not serve the Secret's leaf yet should ask again, because
+ * waiting is all that is missing; INT64_MAX when something else has to happen first. */
+int64_t plan_serve_due(const struct plan_state *state, const struct plan_times *times);
+
 /* A word for an action: "wait", "issue-ca" … */
 const char *plan_action_name(enum plan_action action);
 

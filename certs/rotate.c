@@ -48,6 +48,7 @@ struct rotate {
     struct rotate_state state;
     struct buf ca_bundle;
     /* ---- the thread's own */
+    bool verified;
     char serving[FINGERPRINT]; /* of the leaf; "" = none */
     char serving_ca[FINGERPRINT];
     struct buf serving_ca_pem;
@@ -218,13 +219,19 @@ static bool serves_well(const struct rotate *rotate, const struct rotate_look *l
            rotate_published(&rotate->settings, look, str_of(rotate->serving_ca));
 }
 
+/* A leaf that we do not serve yet. */
+static bool is_news(const struct rotate *rotate, const struct cert_info *leaf)
+{
+    return leaf != NULL && !str_eq(leaf->fingerprint, str_of(rotate->serving));
+}
+
 /* Hands the Secret's leaf to the server, where that is due. False: it was not taken. */
 static bool serve(struct rotate *rotate, const struct rotate_look *look,
                   const struct plan_state *state, struct err *err)
 {
     const struct rotate_options *options = &rotate->settings.options;
     const struct cert_info *leaf = look->contents.leaf;
-    if (leaf == NULL || str_eq(leaf->fingerprint, str_of(rotate->serving)) ||
+    if (!is_news(rotate, leaf) ||
         !plan_may_serve(state, &options->times, serves_well(rotate, look, state->now)))
         return true;
     bool taken =
@@ -321,6 +328,7 @@ static void report(struct rotate *rotate, const struct rotate_look *look, int64_
         .serving = rotate->serving[0] != '\0' && now >= rotate->serving_from &&
                    now < rotate->serving_until,
         .not_after = rotate->serving_until,
+        .verified = rotate->verified,
     };
     snprintf(state.problem, sizeof(state.problem), "%s", problem);
     if (look != NULL && rotate->serving_ca[0] != '\0')
@@ -343,6 +351,29 @@ static void report(struct rotate *rotate, const struct rotate_look *look, int64_
         log_event(LOG_LEVEL_WARN, "certificates", LOG_C("problem", problem));
     else
         log_event(LOG_LEVEL_INFO, "certificates are in order again");
+}
+
+/* What an API server would find that calls now. True unless that is bad. */
+static bool call_ourselves(struct rotate *rotate, const struct rotate_look *look,
+                           struct err *err)
+{
+    const struct rotate_options *options = &rotate->settings.options;
+    if (options->self_check == NULL) {
+        rotate->verified = true;
+        return true;
+    }
+    NRW_AUTO_BUF struct buf pem;
+    buf_init(&pem, CERT_PEM_MAXIMUM);
+    if (options->webhook_config != NULL)
+        cert_bundle_first(&look->bundle[look->bundle[0].exists ? 0 : 1], &pem);
+    else
+        buf_str(&pem, look->contents.bundle);
+    if (pem.size == 0) /* not published: that is said already */
+        return true;
+    bool good = options->self_check(options->context, buf_view(&pem), err);
+    if (good || err->code == ERR_INVALID)
+        rotate->verified = good;
+    return good;
 }
 
 enum turn { TURN_AGAIN, TURN_WAIT, TURN_FAILED };
@@ -370,9 +401,16 @@ static enum turn turn(struct rotate *rotate, bool *cannot_publish, char *problem
     struct plan plan = plan_next(&state, &rotate->settings.options.times);
     int64_t pause = plan.action == PLAN_WAIT ? 0 : hold_off(rotate, &plan);
     if (plan.action == PLAN_WAIT || pause > 0) {
+        bool called = !served || call_ourselves(rotate, &look, &err);
+        if (!called && problem[0] == '\0')
+            snprintf(problem, size, "%s", err.message);
         report(rotate, &look, now, problem);
-        *ret_wait = pause > 0 ? pause : (plan.due - now) * 1000;
-        return served ? TURN_WAIT : TURN_FAILED;
+        int64_t due = plan.due;
+        int64_t serve_due = plan_serve_due(&state, &rotate->settings.options.times);
+        if (serve_due < due && is_news(rotate, look.contents.leaf))
+            due = serve_due;
+        *ret_wait = pause > 0 ? pause : (due - now) * 1000;
+        return served && called ? TURN_WAIT : TURN_FAILED;
     }
     struct str also = serving_ca_to_keep(rotate, &look, &plan, now);
     if (rotate_write(&rotate->settings, &look, &plan, now, also, &err)) {

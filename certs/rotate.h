@@ -39,6 +39,11 @@ struct rotate_options {
      * call); false: it could not be taken, and the old one is still served. */
     bool (*on_certificate)(void *context, struct str cert_pem, struct str key_pem,
                            int64_t not_after, struct err *err);
+    /* A TLS call to the server, verified with this caBundle; may be NULL. After every
+     * look that found everything in order. False with ERR_INVALID: what is served is not
+     * verified, and `verified` becomes false; with another code the last verdict stays.
+     */
+    bool (*self_check)(void *context, struct str ca_pem, struct err *err);
     /* Something on the way to a new certificate could not be written; may be NULL. */
     void (*on_failure)(void *context);
     /* Tests only: before and after every write ("secret", "mutating", "validating"). */
@@ -62,6 +67,7 @@ struct rotate_state {
     bool serving; /* a certificate was handed out, and is valid now */
     int64_t not_after;
     bool published;    /* the configurations hold the CA of what is served */
+    bool verified;     /* by self_check; true where there is none */
     char problem[768]; /* what stands in the way, one line; "" when nothing does */
 };
 void rotate_state(struct rotate *rotate, struct rotate_state *ret_state);

@@ -278,6 +278,19 @@ kubectl -n hooks patch role hook --type json \
 ok 'and renewals go on when it is back' until_ok 400 in_order
 down "${three[@]}"
 
+# --- a Secret that a chart made, empty; no right to create one is needed for it --------------------------
+anew
+kubectl -n hooks create secret generic hook-tls >/dev/null
+kubectl -n hooks patch role hook --type json -p '[{"op":"replace","path":"/rules/0/verbs","value":["deletecollection"]}]' >/dev/null
+up 0 empty
+ok 'an empty Secret is filled' until_ok 150 in_order
+is 'and stays what it was' Opaque "$(kubectl -n hooks get secret hook-tls -o jsonpath='{.type}')"
+kubectl -n hooks delete secret hook-tls >/dev/null
+ok 'a missing right to create one is named' until_ok 150 says empty '^problem .*secrets.*verbs: \[create\]'
+kubectl -n hooks patch role hook --type json -p '[{"op":"replace","path":"/rules/0/verbs","value":["create"]}]' >/dev/null
+ok 'given it, the Secret is made' until_ok 400 in_order
+down "$REPLY"
+
 # --- an expired Secret at the start ----------------------------------------------------------------------
 anew
 up 0 short 6 6 1 500
@@ -347,6 +360,7 @@ forget "$load_4"
 like 'no call of serve failed while certificates rotated' '^[0-9]{3,} calls, 0 failed$' "$(tail -1 "$LOGS/load-4.log")"
 echo "     $(tail -1 "$LOGS/load-4.log"); $handshakes handshakes besides, $refused refused"
 is 'nor a handshake' 0 "$refused"
+[ "$refused" -eq 0 ] || grep -hE 'certificate|problem' "$LOGS"/serve-[012].log | sort | sed 's/^/     /'
 is 'nor was any of them unready for a moment' 0 "$unready"
 for i in 0 1 2; do
     served=$(grep -c 'serving a new certificate' "$LOGS/serve-$i.log" || true)

@@ -195,11 +195,17 @@ static void serving(void **state)
     s = steady(T0);
     s.signer_published_for = 5;
     assert_false(plan_may_serve(&s, &times, true));
+    assert_int_equal(plan_serve_due(&s, &times), s.now + 25); /* not at the next check */
+    s.signer_published_for = 30;
+    assert_int_equal(plan_serve_due(&s, &times), s.now);
+    s.cas[0].published = false;
+    assert_true(plan_serve_due(&s, &times) == INT64_MAX);
     s = steady(T0 + 40 * DAY);
     assert_false(plan_may_serve(&s, &times, true));
     s = rotating(T0 + 244 * DAY);
     s.signer_published_for = 0; /* the leaf is of the old CA: no reason to wait */
     assert_true(plan_may_serve(&s, &times, true));
+    assert_int_equal(plan_serve_due(&s, &times), s.now);
 }
 
 /* Someone ruins ca.key again and again: ca.crt stays within its bounds, the leaf's CA in.

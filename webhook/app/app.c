@@ -111,7 +111,10 @@ static bool join_cluster(struct app *app, struct err *err)
     const struct cluster_setup setup = {.options = &app->options->cluster,
                                         .publish = &app->publish,
                                         .health = &app->health,
-                                        .metrics = app->metrics};
+                                        .metrics = app->metrics,
+                                        .listen = app->options->listen,
+                                        .client_certificate =
+                                            app->options->client_ca != NULL};
     app->cluster = cluster_new(&setup, err);
     app->handlers.cluster = app->cluster;
     atomic_store(&app->health.cluster, app->cluster);

@@ -9,9 +9,11 @@
 #include "admit/config_maps.h"
 #include "admit/object.h"
 #include "app/reconcile.h"
+#include "app/self_check.h"
 #include "certs/rotate.h"
 #include "kube/events.h"
 #include "kube/sources.h"
+#include "net/server.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -212,6 +214,23 @@ static bool on_certificate(void *context, struct str cert_pem, struct str key_pe
     return publish_certificate(cluster->setup.publish, &pair, PUBLISH_ALOUD, err);
 }
 
+/* Rotation's thread: a worker that called itself would wait for itself. */
+static bool on_self_check(void *context, struct str ca_pem, struct err *err)
+{
+    const struct cluster *cluster = context;
+    const struct net_server *server = atomic_load(&cluster->setup.health->server);
+    if (server == NULL)
+        return err_set(err, ERR_UNAVAILABLE, "the server does not run yet");
+    const struct self_check check = {
+        .listen = cluster->setup.listen,
+        .port = net_server_port(server),
+        .name = cluster->setup.options->dns_names[0],
+        .ca_pem = ca_pem,
+        .client_certificate = cluster->setup.client_certificate,
+    };
+    return self_check(&check, err);
+}
+
 static void on_rotation_failure(void *context)
 {
     const struct cluster *cluster = context;
@@ -240,6 +259,7 @@ static bool rotation_starts(struct cluster *cluster, struct err *err)
         .times = {.ca_lifetime = options->ca_lifetime,
                   .leaf_lifetime = options->cert_lifetime},
         .on_certificate = on_certificate,
+        .self_check = on_self_check,
         .on_failure = on_rotation_failure,
         .context = cluster,
     };
@@ -428,11 +448,12 @@ bool cluster_ready(struct cluster *cluster, struct buf *out)
     if (cluster->rotate != NULL) {
         struct rotate_state state;
         rotate_state(cluster->rotate, &state);
-        if (!state.serving || !state.published) {
+        if (!state.serving || !state.published || !state.verified) {
             buf_printf(out, "certificate: %s%s%s\n",
-                       !state.serving
-                           ? "none is served yet"
-                           : "the webhook configurations do not hold its CA yet",
+                       !state.serving ? "none is served yet"
+                       : !state.published
+                           ? "the webhook configurations do not hold its CA yet"
+                           : "a call to ourselves is not verified by the caBundle",
                        state.problem[0] != '\0' ? ": " : "", state.problem);
             ready = false;
         }

@@ -18,6 +18,8 @@ struct cluster_setup {
     struct publish *publish;
     struct health *health;
     struct metrics *metrics;
+    const char *listen; /* the server's own address, for a call to ourselves */
+    bool client_certificate;
 };
 
 /* True when any of the options asks for the cluster. */
