@@ -26,8 +26,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-#define CHECK_MS          60000u
-#define SETTLE_SECONDS    30
+#define STRANGER_MS       5000
 #define LEAST_MS          200 /* between two looks, whatever pokes */
 #define LOOKS_IN_A_ROW    16  /* actions and conflicts, then a pause */
 #define HOLD_OFF_SECONDS  60  /* between two issues of ours, once something is served */
@@ -51,10 +50,11 @@ struct rotate {
     bool verified;
     char serving[FINGERPRINT]; /* of the leaf; "" = none */
     char serving_ca[FINGERPRINT];
-    struct buf serving_ca_pem;
-    int64_t serving_from, serving_until, serving_ca_until;
+    int64_t serving_from, serving_until;
+    struct buf known_cas;     /* ca.crt as last seen with something in it */
     char signer[FINGERPRINT]; /* seen published since signer_since (monotonic) */
     int64_t signer_since;
+    int64_t started_at;
     int64_t issued_at; /* monotonic; of our last issue */
     int64_t published_at;
     int64_t fight_pause;
@@ -63,92 +63,6 @@ struct rotate {
     char logged[sizeof(((struct rotate_state *)0)->problem)];
     bool skew_logged;
 };
-
-/* --- settings -------------------------------------------------------------------------
- */
-
-static const char *keep_text(struct rotate_settings *settings, const char *text,
-                             bool *failed)
-{
-    if (text == NULL)
-        return NULL;
-    char *copy = mem_strdup(text);
-    if (copy == NULL)
-        *failed = true;
-    else
-        settings->texts[settings->text_count++] = copy;
-    return copy;
-}
-
-/* The names that are addresses, or those that are not, side by side. */
-static const char *const *keep_names(struct rotate_settings *settings,
-                                     const struct rotate_options *options, bool addresses,
-                                     size_t *ret_count, bool *failed)
-{
-    char **slot = &settings->texts[settings->text_count];
-    for (size_t i = 0; i < options->dns_count && !*failed; i++) {
-        if (cert_ip_valid(options->dns_names[i]) == addresses)
-            (void)keep_text(settings, options->dns_names[i], failed);
-    }
-    *ret_count = (size_t)(&settings->texts[settings->text_count] - slot);
-    return (const char *const *)slot;
-}
-
-static bool copy_settings(struct rotate_settings *settings,
-                          const struct rotate_options *options, struct err *err)
-{
-    bool failed = false;
-    struct rotate_options *mine = &settings->options;
-    *mine = *options;
-    settings->texts = mem_calloc(options->dns_count + 3, sizeof(char *));
-    if (settings->texts == NULL)
-        return err_nomem(err);
-    struct cert_names *names = &settings->names;
-    names->dns = keep_names(settings, options, false, &names->dns_count, &failed);
-    names->ips = keep_names(settings, options, true, &names->ip_count, &failed);
-    mine->dns_names = NULL;
-    mine->dns_count = 0;
-    mine->secret_namespace = keep_text(settings, options->secret_namespace, &failed);
-    mine->secret_name = keep_text(settings, options->secret_name, &failed);
-    mine->webhook_config = keep_text(settings, options->webhook_config, &failed);
-    if (failed)
-        return err_nomem(err);
-    struct plan_times *times = &mine->times;
-    if (times->ca_lifetime == 0)
-        times->ca_lifetime = 365 * CERT_DAY_SECONDS;
-    if (times->leaf_lifetime == 0)
-        times->leaf_lifetime = 30 * CERT_DAY_SECONDS;
-    if (times->leaf_lifetime > times->ca_lifetime)
-        times->leaf_lifetime = times->ca_lifetime;
-    if (times->settle_seconds == 0)
-        times->settle_seconds = times->leaf_lifetime / 8 + 1;
-    if (times->settle_seconds > SETTLE_SECONDS)
-        times->settle_seconds = SETTLE_SECONDS;
-    times->backdate = CERT_BACKDATE_SECONDS;
-    if (mine->check_ms == 0)
-        mine->check_ms = CHECK_MS;
-    settings->place =
-        (struct cert_place){mine->client, mine->secret_namespace, mine->secret_name};
-    return true;
-}
-
-static bool check_options(const struct rotate_options *options, struct err *err)
-{
-    if (options->dns_count == 0 || options->dns_count > CERT_NAMES_MAXIMUM)
-        return err_set(err, ERR_USAGE,
-                       "a self-managed certificate needs from 1 to %u names: --dns-name",
-                       CERT_NAMES_MAXIMUM);
-    for (size_t i = 0; i < options->dns_count; i++) {
-        const char *name = options->dns_names[i];
-        if (!cert_dns_name_valid(name) && !cert_ip_valid(name))
-            return err_set(err, ERR_USAGE,
-                           "--dns-name %.253s is not a DNS name, such as "
-                           "nvcf-registry-webhook.nvcf-registry-webhook.svc, nor an "
-                           "address",
-                           name);
-    }
-    return true;
-}
 
 /* --- one look -------------------------------------------------------------------------
  */
@@ -244,13 +158,9 @@ static bool serve(struct rotate *rotate, const struct rotate_look *look,
     rotate->serving_from = leaf->not_before;
     rotate->serving_until = leaf->not_after;
     int issuer = look->contents.leaf_issuer;
-    buf_clear(&rotate->serving_ca_pem);
     rotate->serving_ca[0] = '\0';
-    if (issuer != PLAN_NONE) {
+    if (issuer != PLAN_NONE)
         remember(rotate->serving_ca, look->contents.cas[issuer]->fingerprint);
-        rotate->serving_ca_until = look->contents.cas[issuer]->not_after;
-        buf_str(&rotate->serving_ca_pem, look->contents.ca_pem[issuer]);
-    }
     char until[CERT_TIME_TEXT];
     log_event(LOG_LEVEL_INFO, "serving a new certificate",
               LOG_S("sha256", leaf->fingerprint), LOG_S("issuer", leaf->issuer),
@@ -258,31 +168,34 @@ static bool serve(struct rotate *rotate, const struct rotate_look *look,
     return true;
 }
 
-/* The CA of what is served must stay trusted, also when the Secret was deleted. */
-static struct str serving_ca_to_keep(const struct rotate *rotate,
-                                     const struct rotate_look *look,
-                                     const struct plan *plan, int64_t now)
+static void remember_cas(struct rotate *rotate, const struct rotate_look *look)
 {
-    bool new_ca = plan->action == PLAN_ISSUE_ALL || plan->action == PLAN_ISSUE_CA;
-    size_t room = PLAN_CAS_MAXIMUM - 1;
-    if (!new_ca || rotate->serving_ca[0] == '\0' || now >= rotate->serving_ca_until ||
-        rotate->serving_ca_pem.failed)
-        return STR("");
-    for (size_t i = 0; i < look->contents.ca_count; i++) {
-        if ((plan->keep & 1u << i) == 0)
-            continue;
-        room--;
-        if (str_eq(look->contents.cas[i]->fingerprint, str_of(rotate->serving_ca)))
-            return STR("");
-    }
-    return room > 0 ? buf_view(&rotate->serving_ca_pem) : STR("");
+    if (look->contents.ca_count == 0)
+        return;
+    buf_clear(&rotate->known_cas);
+    buf_str(&rotate->known_cas, look->contents.bundle);
+}
+
+/* Someone was here before: the Secret is gone, and replicas that run may remember more
+ * than one that has just started. They go first. */
+static bool something_published(const struct rotate_look *look)
+{
+    NRW_AUTO_BUF struct buf pem;
+    buf_init(&pem, CERT_PEM_MAXIMUM);
+    cert_bundle_first(&look->bundle[0], &pem);
+    cert_bundle_first(&look->bundle[1], &pem);
+    return pem.size > 0;
 }
 
 /* Makes loops impossible that nobody thought of: replicas, or people, who undo each
  * other's work get slower at it. 0 = go on; else milliseconds. */
-static int64_t hold_off(struct rotate *rotate, const struct plan *plan)
+static int64_t hold_off(struct rotate *rotate, const struct rotate_look *look,
+                        const struct plan *plan)
 {
     int64_t mono = clock_mono_millis();
+    if (plan->action == PLAN_ISSUE_ALL && rotate->known_cas.size == 0 &&
+        mono < rotate->started_at + STRANGER_MS && something_published(look))
+        return rotate->started_at + STRANGER_MS - mono;
     if (plan->action == PLAN_PUBLISH) {
         if (mono - rotate->published_at > CALM_MS) {
             rotate->publishes = 0;
@@ -395,11 +308,12 @@ static enum turn turn(struct rotate *rotate, bool *cannot_publish, char *problem
         snprintf(problem, size, "%s", look.problem);
     struct plan_state state = plan_state_of(rotate, &look, now);
     state.cannot_publish = state.cannot_publish || *cannot_publish;
+    remember_cas(rotate, &look);
     bool served = serve(rotate, &look, &state, &err);
     if (!served)
         snprintf(problem, size, "%s", err.message);
     struct plan plan = plan_next(&state, &rotate->settings.options.times);
-    int64_t pause = plan.action == PLAN_WAIT ? 0 : hold_off(rotate, &plan);
+    int64_t pause = plan.action == PLAN_WAIT ? 0 : hold_off(rotate, &look, &plan);
     if (plan.action == PLAN_WAIT || pause > 0) {
         bool called = !served || call_ourselves(rotate, &look, &err);
         if (!called && problem[0] == '\0')
@@ -412,8 +326,10 @@ static enum turn turn(struct rotate *rotate, bool *cannot_publish, char *problem
         *ret_wait = pause > 0 ? pause : (due - now) * 1000;
         return served && called ? TURN_WAIT : TURN_FAILED;
     }
-    struct str also = serving_ca_to_keep(rotate, &look, &plan, now);
-    if (rotate_write(&rotate->settings, &look, &plan, now, also, &err)) {
+    NRW_AUTO_BUF struct buf also;
+    buf_init(&also, CERT_PEM_MAXIMUM);
+    rotate_lost_cas(&look, &plan, buf_view(&rotate->known_cas), now, &also);
+    if (rotate_write(&rotate->settings, &look, &plan, now, buf_view(&also), &err)) {
         done(rotate, &plan);
         return TURN_AGAIN;
     }
@@ -558,7 +474,7 @@ static bool start(struct rotate *rotate, struct err *err)
 
 struct rotate *rotate_start(const struct rotate_options *options, struct err *err)
 {
-    if (!check_options(options, err))
+    if (!rotate_check_options(options, err))
         return NULL;
     struct rotate *rotate = mem_calloc(1, sizeof(*rotate));
     if (rotate == NULL) {
@@ -566,12 +482,13 @@ struct rotate *rotate_start(const struct rotate_options *options, struct err *er
         return NULL;
     }
     buf_init(&rotate->ca_bundle, CERT_PEM_MAXIMUM);
-    buf_init(&rotate->serving_ca_pem, CERT_PEM_MAXIMUM);
+    buf_init(&rotate->known_cas, CERT_PEM_MAXIMUM);
+    rotate->started_at = clock_mono_millis();
     rotate->failures = (struct backoff){.base_ms = 500, .cap_ms = 30000};
     rotate->fight = (struct backoff){.base_ms = 1000, .cap_ms = 60000};
     snprintf(rotate->state.problem, sizeof(rotate->state.problem),
              "no certificate yet: the Secret was not read so far");
-    if (copy_settings(&rotate->settings, options, err) && start(rotate, err))
+    if (rotate_settings_copy(&rotate->settings, options, err) && start(rotate, err))
         return rotate;
     rotate_free(rotate);
     return NULL;
@@ -592,11 +509,9 @@ void rotate_free(struct rotate *rotate)
         if (rotate->watches[i] != NULL)
             kube_watch_free(rotate->watches[i]);
     }
-    for (size_t i = 0; i < rotate->settings.text_count; i++)
-        mem_free(rotate->settings.texts[i]);
-    mem_free(rotate->settings.texts);
+    rotate_settings_done(&rotate->settings);
     buf_done(&rotate->ca_bundle);
-    buf_done(&rotate->serving_ca_pem);
+    buf_done(&rotate->known_cas);
     mem_free(rotate);
 }
 

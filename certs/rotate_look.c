@@ -209,6 +209,39 @@ static bool compose(const struct rotate_settings *settings,
     return plan->action == PLAN_ISSUE_CA || issue_leaf(settings, look, now, next, err);
 }
 
+static bool stays(const struct rotate_look *look, const struct plan *plan,
+                  const struct cert_info *ca)
+{
+    for (size_t i = 0; i < look->contents.ca_count; i++) {
+        if ((plan->keep & 1u << i) != 0 &&
+            str_eq(look->contents.cas[i]->fingerprint, ca->fingerprint))
+            return true;
+    }
+    return false;
+}
+
+void rotate_lost_cas(const struct rotate_look *look, const struct plan *plan,
+                     struct str known_pem, int64_t now, struct buf *out)
+{
+    if (plan->action != PLAN_ISSUE_ALL && plan->action != PLAN_ISSUE_CA)
+        return;
+    CERT_AUTO_SECRET struct cert_secret known;
+    CERT_AUTO_CONTENTS struct cert_contents contents;
+    static const struct cert_names no_names = {0};
+    cert_secret_init(&known);
+    buf_str(&known.ca_cert, known_pem);
+    if (!cert_contents_read(&contents, &known, &no_names, NULL))
+        return;
+    int room = PLAN_CAS_MAXIMUM - 1 - __builtin_popcount(plan->keep);
+    for (size_t i = 0; i < contents.ca_count && room > 0; i++) {
+        const struct cert_info *ca = contents.cas[i];
+        if (now >= ca->not_after || stays(look, plan, ca))
+            continue;
+        buf_str(out, contents.ca_pem[i]);
+        room--;
+    }
+}
+
 bool rotate_write(const struct rotate_settings *settings, const struct rotate_look *look,
                   const struct plan *plan, int64_t now, struct str also, struct err *err)
 {

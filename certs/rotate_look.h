@@ -16,6 +16,13 @@ struct rotate_settings {
     struct cert_place place;
 };
 
+/* ERR_USAGE for names that cannot stand in a certificate. */
+bool rotate_check_options(const struct rotate_options *options, struct err *err);
+/* Copies them, with the defaults filled in. To be done in any case. */
+bool rotate_settings_copy(struct rotate_settings *settings,
+                          const struct rotate_options *options, struct err *err);
+void rotate_settings_done(struct rotate_settings *settings);
+
 struct rotate_look {
     struct cert_bundle bundle[2]; /* mutating, validating */
     struct cert_secret secret;
@@ -35,6 +42,12 @@ void rotate_look_done(struct rotate_look *look);
 /* Whether every configuration that exists holds the CA, and at least one exists. */
 bool rotate_published(const struct rotate_settings *settings,
                       const struct rotate_look *look, struct str fingerprint);
+
+/* When the Secret was deleted or emptied, its CAs must stay trusted all the same:
+ * replicas serve leaves of theirs. Of the CAs that were known (PEM) those that are valid
+ * still and would go with this plan, appended while there is room beside the others. */
+void rotate_lost_cas(const struct rotate_look *look, const struct plan *plan,
+                     struct str known_pem, int64_t now, struct buf *out);
 
 /* What the plan says, written. `also`: a CA (PEM, or "") that must stay in ca.crt besides
  * those to keep. ERR_CONFLICT: look again. */
