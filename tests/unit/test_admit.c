@@ -254,6 +254,28 @@ static void what_the_tests_apply_patches_with(void **state)
     }
 }
 
+/* At kubectl apply the denial is all that the admin sees. */
+static void a_refused_policy_says_where(void **state)
+{
+    (void)state;
+    static const char body[] =
+        "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\","
+        "\"request\":{\"uid\":\"u\",\"kind\":{\"group\":\"\",\"kind\":\"ConfigMap\"},"
+        "\"namespace\":\"nvcf-registry-webhook\",\"name\":\"nvcf-registry-policy\","
+        "\"operation\":\"CREATE\",\"object\":{\"metadata\":{\"name\":"
+        "\"nvcf-registry-policy\"},\"data\":{\"policy.yaml\":\"apiVersion: "
+        "nvcf-registry-webhook/v1\\nkind: RegistryPolicy\\ncolour: "
+        "green\\n\"}}}}";
+    struct policy_doc *doc = policy();
+    struct ask ask;
+    ask_init(&ask, doc->policy, ADMIT_VALIDATE, str_of(body));
+    assert_true(ask.good);
+    assert_false(ask.outcome.allowed);
+    assert_non_null(strstr(ask.answer.data, "(line 3, column "));
+    ask_done(&ask);
+    policy_doc_free(doc);
+}
+
 static void a_config_map_is_replaced_by_name(void **state)
 {
     (void)state;
@@ -283,6 +305,7 @@ int main(void)
         cmocka_unit_test(every_allocation_fails),
         cmocka_unit_test(base64),
         cmocka_unit_test(what_the_tests_apply_patches_with),
+        cmocka_unit_test(a_refused_policy_says_where),
         cmocka_unit_test(a_config_map_is_replaced_by_name),
     };
     json_set_alloc_funcs(mem_alloc, mem_free);

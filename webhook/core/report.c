@@ -44,11 +44,15 @@ static struct str limit(struct arena *arena, struct str text, size_t maximum)
 
 static struct str sentence(struct arena *arena, const struct finding *finding)
 {
-    bool where = finding->source.n > 0 && !str_eq(finding->source, STR("policy"));
-    return arena_printf(arena, "%s%s%.*s%s%.*s%s: %.*s%s%.*s", finding_name(finding->id),
+    struct str where = STR("");
+    if (finding->line > 0) /* of a policy: at kubectl apply this is all the admin sees */
+        where =
+            arena_printf(arena, " (line %u, column %u)", finding->line, finding->column);
+    else if (finding->source.n > 0 && !str_eq(finding->source, STR("policy")))
+        where = arena_printf(arena, " (%.*s)", STR_ARG(finding->source));
+    return arena_printf(arena, "%s%s%.*s%.*s: %.*s%s%.*s", finding_name(finding->id),
                         finding->key.n > 0 ? " " : "", STR_ARG(finding->key),
-                        where ? " (" : "", STR_ARG(where ? finding->source : STR("")),
-                        where ? ")" : "", STR_ARG(finding->message),
+                        STR_ARG(where), STR_ARG(finding->message),
                         finding->advice.n > 0 ? ". Instead: " : "",
                         STR_ARG(finding->advice));
 }
