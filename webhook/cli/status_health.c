@@ -35,10 +35,10 @@ static void check_policy(struct status *status)
                    STR_ARG(buf_view(&place)), STR_ARG(status->policy_problem));
     else
         status_add(status, "policy", VERDICT_GOOD,
-                   "%.*s is valid: %s, %s, %zu registries, hash %s",
+                   "%.*s is valid: %s, %s, %zu registr%s, hash %s",
                    STR_ARG(buf_view(&place)), policy_mode_name(policy->mode),
                    policy_enforcement_name(policy->enforcement), policy->registry_count,
-                   policy->hash);
+                   policy->registry_count == 1 ? "y" : "ies", policy->hash);
 }
 
 /* --- configurations --- */
