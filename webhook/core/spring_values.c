@@ -2,6 +2,8 @@
  * R5. Pure. */
 #include "core/spring.h"
 
+#include <stdint.h>
+
 #include "util/attr.h"
 #include "util/utf8.h"
 
@@ -60,24 +62,101 @@ static bool is_boolean(struct str value)
     return false;
 }
 
-/* "10s", "500", "-3 ms" is not; "PT10S" and its kin are left to Java's own parser. */
+static bool is_sign(struct str value, size_t at)
+{
+    return at < value.n && (value.p[at] == '+' || value.p[at] == '-');
+}
+
+/* Passes over a sign and digits. False: there are none, or more than a Java long holds,
+ * by itself or `scale` times. */
+static bool read_amount(struct str value, size_t *at, uint64_t scale)
+{
+    bool negative = *at < value.n && value.p[*at] == '-';
+    const uint64_t most = (uint64_t)INT64_MAX / scale + (negative && scale == 1);
+    size_t i = *at + (is_sign(value, *at) ? 1 : 0);
+    size_t start = i;
+    uint64_t amount = 0;
+    for (; i < value.n && ascii_is_digit(value.p[i]); i++) {
+        uint64_t digit = (uint64_t)(value.p[i] - '0');
+        if (amount > (most - digit) / 10)
+            return false;
+        amount = amount * 10 + digit;
+    }
+    if (i == start)
+        return false;
+    *at = i;
+    return true;
+}
+
+static bool fraction_follows(struct str value, size_t *at)
+{
+    if (*at == value.n || (value.p[*at] != '.' && value.p[*at] != ','))
+        return false;
+    size_t start = ++*at;
+    while (*at < value.n && *at - start < 9 && ascii_is_digit(value.p[*at]))
+        ++*at;
+    return true;
+}
+
+/* java.time.Duration.parse, behind the sign and the P: days, then T and hours, minutes
+ * and seconds, each once and in this order, and something of it. */
+static bool is_iso_duration(struct str value, size_t i)
+{
+    static const char units[] = "dhms";
+    static const uint64_t scales[] = {86400, 3600, 60, 1};
+    size_t next = 0; /* the first unit that may still come */
+    bool time = false;
+    bool any = false;
+    while (i < value.n) {
+        if (!time && ascii_lower(value.p[i]) == 't') {
+            time = true;
+            any = false; /* it takes one behind the T */
+            next = 1;
+            i++;
+            continue;
+        }
+        size_t end = i + (is_sign(value, i) ? 1 : 0);
+        while (end < value.n && ascii_is_digit(value.p[end]))
+            end++;
+        struct str rest = str_skip(value, end);
+        size_t behind = 0;
+        bool fraction = fraction_follows(rest, &behind);
+        size_t unit = next;
+        while (unit < 4 &&
+               (behind == rest.n || ascii_lower(rest.p[behind]) != units[unit]))
+            unit++;
+        if (unit == 4 || (unit > 0) != time || (fraction && unit < 3) ||
+            !read_amount(value, &i, scales[unit]))
+            return false;
+        i = end + behind + 1;
+        next = unit + 1;
+        any = true;
+    }
+    return any;
+}
+
+/* "10s", "500", "PT10S"; "-3 ms" is not. */
 static bool is_duration(struct str value)
 {
-    static const struct str units[] = {
-        STR("ns"), STR("us"), STR("ms"), STR("s"), STR("m"), STR("h"), STR("d"), STR(""),
+    static const struct {
+        struct str unit;
+        uint64_t scale;
+    } units[] = {
+        {STR("ns"), 1}, {STR("us"), 1},   {STR("ms"), 1},    {STR("s"), 1},
+        {STR("m"), 60}, {STR("h"), 3600}, {STR("d"), 86400}, {STR(""), 1},
     };
     if (value.n == 0)
         return true;
-    size_t i = value.p[0] == '+' || value.p[0] == '-' ? 1 : 0;
+    size_t i = is_sign(value, 0) ? 1 : 0;
     if (i < value.n && ascii_lower(value.p[i]) == 'p')
-        return true;
-    size_t digits = i;
+        return is_iso_duration(value, i + 1);
     while (i < value.n && ascii_is_digit(value.p[i]))
         i++;
     struct str unit = str_skip(value, i);
-    for (size_t k = 0; k < NRW_COUNT(units) && i > digits; k++) {
-        if (str_eq_nocase(units[k], unit))
-            return true;
+    for (size_t k = 0; k < NRW_COUNT(units); k++) {
+        size_t at = 0;
+        if (str_eq_nocase(units[k].unit, unit))
+            return read_amount(value, &at, units[k].scale);
     }
     return false;
 }
