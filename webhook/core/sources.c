@@ -131,7 +131,10 @@ static bool read_property(struct reader *reader, const struct place *place,
     struct str expanded = value;
     if (readable)
         readable = expand(reader->arena, value, by_kubernetes, &expanded);
-    if (!readable && (var.property == SPRING_NAME || var.property == SPRING_HOSTNAME)) {
+    /* A timeout or a switch that cannot be read may be none, and then nothing starts. */
+    bool converted = !spring_converts(var.property_text, STR("?"));
+    if (!readable && (var.property == SPRING_NAME || var.property == SPRING_HOSTNAME ||
+                      (var.property == SPRING_TUNING && converted))) {
         struct str what = reference.n > 0 ? reference : STR("a placeholder");
         opaque(reader, place, var.key,
                arena_printf(reader->arena,
