@@ -240,11 +240,12 @@ static struct str look_up(const struct workload *workload, struct str name,
     return str_null();
 }
 
+/* Spring's conditions on a property take everything but "false" for on. */
 static bool read_remote(struct arena *arena, struct str prefix, struct workload *workload)
 {
     bool readable;
     struct str enabled = look_up(workload, STR("REMOTE_CONFIG_ENABLED"), &readable);
-    if (!str_is_null(enabled) && readable && !str_eq_nocase(enabled, STR("true")))
+    if (!str_is_null(enabled) && readable && str_eq_nocase(enabled, STR("false")))
         return true;
     struct str name = look_up(workload, STR("REMOTE_CONFIG_NAME"), &readable);
     if (str_is_null(name) || name.n == 0)
