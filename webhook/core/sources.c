@@ -52,10 +52,66 @@ static const struct str config_names[] = {
     STR("springconfigadditionallocation"),
 };
 
+/* Everything below them says where the remote configuration comes from. */
+static const struct str config_roots[] = {
+    STR("springcloudkubernetesconfig"),
+    STR("springcloudbootstrap"),
+};
+
+/* Do the letters and digits of the name begin with these? What is left of them then. */
+static bool begins(struct str uniform, struct str name, struct str *ret_rest)
+{
+    size_t at = 0;
+    size_t i = 0;
+    for (; i < name.n && at < uniform.n; i++) {
+        if (!ascii_is_alnum(name.p[i]))
+            continue;
+        if (ascii_lower(name.p[i]) != uniform.p[at])
+            return false;
+        at++;
+    }
+    *ret_rest = str_skip(name, i);
+    return at == uniform.n;
+}
+
+/* Nothing, or the index of a list: SPRING_CONFIG_IMPORT_0, spring.config.import[0]. */
+static bool is_index(struct str rest)
+{
+    for (size_t i = 0; i < rest.n; i++) {
+        if (ascii_is_alnum(rest.p[i]) && !ascii_is_digit(rest.p[i]))
+            return false;
+    }
+    return true;
+}
+
 static bool loads_configuration(struct str name)
 {
+    struct str rest;
     for (size_t i = 0; i < NRW_COUNT(config_names); i++) {
-        if (spring_same(config_names[i], name))
+        if (begins(config_names[i], name, &rest) && is_index(rest))
+            return true;
+    }
+    for (size_t i = 0; i < NRW_COUNT(config_roots); i++) {
+        if (begins(config_roots[i], name, &rest))
+            return true;
+    }
+    return false;
+}
+
+/* As an argument or a system property they outrank the variables of the same name, which
+ * are what is looked at for the remote configuration. */
+static bool moves_remote(struct str name)
+{
+    return spring_same(STR("remoteconfigname"), name) ||
+           spring_same(STR("remoteconfigenabled"), name);
+}
+
+/* "registries", in whatever case. */
+static bool mentions_registries(struct str text)
+{
+    static const struct str word = STR("registries");
+    for (size_t i = 0; i + word.n <= text.n; i++) {
+        if (str_eq_nocase(str_from(text.p + i, word.n), word))
             return true;
     }
     return false;
@@ -156,8 +212,9 @@ static void read_option(struct reader *reader, const struct place *place,
         bool file = option.n > 1 && option.p[0] == '@';
         bool options_file = str_starts(option, STR("-XX:VMOptionsFile=")) ||
                             str_starts(option, STR("-XX:Flags="));
-        bool reference = is_argument && str_starts(option, STR("$("));
-        bool hidden = str_find(option, STR("registries")) < option.n;
+        bool reference = is_argument && (str_starts(option, STR("$(")) ||
+                                         str_starts(option, STR("-$(")));
+        bool hidden = mentions_registries(option);
         if (file || options_file || reference || hidden)
             opaque(reader, place, STR(""),
                    arena_printf(reader->arena,
@@ -172,7 +229,7 @@ static void read_option(struct reader *reader, const struct place *place,
     struct place deeper = *place;
     deeper.layer = dashes ? LAYER_ARGS : LAYER_SYSTEM;
     bool unclear = str_find(name, STR("$(")) < name.n;
-    if (loads_configuration(name) || unclear) {
+    if (loads_configuration(name) || moves_remote(name) || unclear) {
         opaque(reader, place, STR(""),
                arena_printf(reader->arena,
                             "\"%.*s\" brings in configuration that cannot be read here",
@@ -375,7 +432,7 @@ static void read_words(struct reader *reader, const char *field, const struct st
     for (size_t i = 0; i < count; i++) {
         struct str word = words[i];
         if (word.n < 2 || (word.p[0] != '-' && word.p[0] != '@' && word.p[0] != '$' &&
-                           str_find(word, STR("registries")) == word.n))
+                           !mentions_registries(word)))
             continue;
         struct place place = {LAYER_ARGS, STR("args"), STR(""), NOT_IN_ENV};
         place.path =
