@@ -35,17 +35,18 @@ check 'and is called' wait_for 10 'the API server to call the webhook' hook_call
 check 'an upgrade is injected' api_upgrade --set api.awsRegion=eu-west-1
 check '  by the watched policy' env_is "${registry}_GHCR_HOSTNAME" ghcr.io
 
-slowest=0
-for i in {1..10}; do
+took=()
+for i in {1..11}; do
     before=$(policy_hash)
+    text=$(policy_text -- "$ghcr" "INTERNAL=registry$i.corp.example=Corporate" | jq -Rs '{data: {"policy.yaml": .}}')
     start=$(date +%s%3N)
-    policy_text -- "$ghcr" "INTERNAL=registry$i.corp.example=Corporate" | policy_configmap >/dev/null
+    kubectl -n "$hook_namespace" patch configmap nvcf-registry-policy --type merge -p "$text" >/dev/null
     wait_for 5 'the new policy' policy_hash_is_not "$before" || break
-    took=$(($(date +%s%3N) - start))
-    [ "$took" -le "$slowest" ] || slowest=$took
+    took+=($(($(date +%s%3N) - start)))
 done
-echo "          from kubectl apply to in force, kubectl included: slowest of 10 was $slowest ms"
-check 'an edited policy is in force within a second and a half' [ "$slowest" -lt 1500 ]
+mapfile -t took < <(printf '%s\n' "${took[@]}" | sort -n)
+echo "          from kubectl patch to in force, kubectl's own time included: median ${took[5]:-?} ms, slowest ${took[10]:-?} ms"
+check 'an edited policy is in force within a second (median of 11)' [ "${took[5]:-9999}" -lt 1000 ]
 
 # ---- what only the -env ConfigMap says
 set_env() { kubectl -n nvcf set env "deployment/$deployment" -c helm-nvcf-api "$@"; }
@@ -72,6 +73,15 @@ for i in {1..10}; do
 done
 same 'ten times without the ConfigMap entries: refused' 0 "$missed"
 same 'ten times just after they were written: allowed' 0 "$refused"
+
+refused=
+for i in {1..5}; do
+    env_configmap '{"OTHER": "1"}' >/dev/null
+    sleep 0.3
+    run api_reset --force-conflicts "${flags[@]}" --set-string "api.env.ROUND=$i"
+    [ "$RC" -eq 0 ] || refused+="$i: $OUT"
+done
+same 'five times by Helm, both in one upgrade: allowed' '' "$refused"
 
 policy_in_force < <(policy_text 'unlisted: Remove' -- "$ghcr")
 mapfile -t gitlab < <(key_flags GITLAB registry.gitlab.com GitLab)
