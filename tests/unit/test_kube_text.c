@@ -289,8 +289,8 @@ static void watch_events(void **state)
         "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"resourceVersion\":\"1\"}}}",
         "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":1,\"resourceVersion\":1}}"
         "}",
-        "{\"type\":\"OTHER\",\"object\":{\"metadata\":{\"name\":\"n\","
-        "\"resourceVersion\":\"1\"}}}",
+        ("{\"type\":\"OTHER\",\"object\":{\"metadata\":{\"name\":\"n\","
+         "\"resourceVersion\":\"1\"}}}"),
         "{\"type\":1,\"object\":[]}",
     };
     for (size_t i = 0; i < NRW_COUNT(wrong); i++)
