@@ -216,6 +216,8 @@ unlike "the chart asks the cluster nothing while it renders" 'lookup|Capabilitie
 exits "the dashboard is JSON" 0 jq -e '.panels | length > 10' "$chart/files/dashboard.json"
 is "its panels have numbers of their own" true "$(jq '[.panels[].id] | length == (unique | length)' "$chart/files/dashboard.json")"
 metrics_are_there
+# The chart is the same whatever the program was built with.
+[ "${NRW_FLAVOUR:-release}" = release ] || finish
 if command -v promtool >/dev/null; then
     exits "the alerts are right" 0 promtool check rules "$chart/files/rules.yaml"
     exits "the alerts fire when they should" 0 promtool test rules "$root/deploy/alerts/tests.yaml"

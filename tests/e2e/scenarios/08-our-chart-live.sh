@@ -190,6 +190,22 @@ for what in 'get secrets -n nvcf' 'list secrets -n kube-system' "create secrets 
     same "it may not $what" no "${OUT##*$'\n'}"
 done
 
+# ---- what docs/OPERATIONS.md says about the Secret
+kubectl -n "$hook_namespace" patch secret "$release-tls" --type json -p '[{"op": "remove", "path": "/data"}]' >/dev/null
+other_bundle() { local now; now=$(bundles); [[ $now != "$bundle" && $now != *none* && $now != *,* ]]; }
+check 'emptied, the Secret gets a new CA, which is published' wait_for 10 'another CA' other_bundle
+check '  and the API server calls' wait_for 10 'the API server to call the webhook' hook_called
+bundle=$(bundles)
+kubectl -n "$hook_namespace" delete secret "$release-tls" >/dev/null
+check 'deleted, what is served stays' hook_called
+check '  helm upgrade makes it again' helm_ours upgrade --reuse-values
+filled() { kubectl -n "$hook_namespace" get secret "$release-tls" -o json | jq -e '.data | has("tls.key")' >/dev/null; }
+check '  and it is filled' wait_for 60 'keys' filled
+check '  the API server calls' wait_for 10 'the API server to call the webhook' hook_called
+bundle=$(bundles)
+run kubectl get events -A --field-selector reportingComponent=nvcf-registry-webhook
+expect_text 'Events tell' Injected Accepted
+
 # ---- without reconcile and with the server dead
 check 'turned off, reconcile takes its rights with it' helm_ours upgrade --reuse-values --set reconcile=false
 run granted
