@@ -190,18 +190,19 @@ for what in 'get secrets -n nvcf' 'list secrets -n kube-system' "create secrets 
     same "it may not $what" no "${OUT##*$'\n'}"
 done
 
-# ---- what docs/OPERATIONS.md says about the Secret
-kubectl -n "$hook_namespace" patch secret "$release-tls" --type json -p '[{"op": "remove", "path": "/data"}]' >/dev/null
-other_bundle() { local now; now=$(bundles); [[ $now != "$bundle" && $now != *none* && $now != *,* ]]; }
-check 'emptied, the Secret gets a new CA, which is published' wait_for 10 'another CA' other_bundle
+# ---- what docs/OPERATIONS.md says about the Secret; the webhook issues at most once a minute
+if [ "$E2E_HELM" = 3 ]; then
+    kubectl -n "$hook_namespace" delete secret "$release-tls" >/dev/null
+    check 'deleted, what is served stays' hook_called
+    check '  helm upgrade makes the Secret again' helm_ours upgrade --reuse-values
+    filled() { kubectl -n "$hook_namespace" get secret "$release-tls" -o json | jq -e '.data | has("tls.key")' >/dev/null; }
+    check '  and it is filled' wait_for 70 'keys' filled
+else
+    kubectl -n "$hook_namespace" patch secret "$release-tls" --type json -p '[{"op": "remove", "path": "/data"}]' >/dev/null
+    other_bundle() { [[ $(bundles) != "$bundle" && $(bundles) != *none* && $(bundles) != *,* ]]; }
+    check 'emptied, the Secret gets a new CA, which is published' wait_for 70 'another CA' other_bundle
+fi
 check '  and the API server calls' wait_for 10 'the API server to call the webhook' hook_called
-bundle=$(bundles)
-kubectl -n "$hook_namespace" delete secret "$release-tls" >/dev/null
-check 'deleted, what is served stays' hook_called
-check '  helm upgrade makes it again' helm_ours upgrade --reuse-values
-filled() { kubectl -n "$hook_namespace" get secret "$release-tls" -o json | jq -e '.data | has("tls.key")' >/dev/null; }
-check '  and it is filled' wait_for 60 'keys' filled
-check '  the API server calls' wait_for 10 'the API server to call the webhook' hook_called
 bundle=$(bundles)
 run kubectl get events -A --field-selector reportingComponent=nvcf-registry-webhook
 expect_text 'Events tell' Injected Accepted
