@@ -52,6 +52,47 @@ static bool admitted(unsigned port, const struct identity *shown)
     return good == 2;
 }
 
+/* A ticket from before certificates were demanded opens nothing. */
+static void old_tickets(void **state)
+{
+    (void)state;
+    struct peer_counts counts = {0};
+    struct identity *authority = identity_new(NULL, "client authority", NULL);
+    struct identity *server_identity = identity_new(NULL, "server", "localhost");
+    struct net_tls *open = identity_tls(server_identity);
+    struct net_tls_options options = {.cert_pem = str_of(server_identity->cert_pem),
+                                      .key_pem = str_of(server_identity->key_pem),
+                                      .client_ca_pem = str_of(authority->cert_pem)};
+    struct net_tls *closed = net_tls_new(&options, NULL);
+    assert_non_null(closed);
+    struct net_server *server = start(&counts, open);
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    for (int i = 0; i < 2; i++) {
+        net_server_set_tls(server, open);
+        SSL_CTX *context = peer_context("http/1.1", NULL);
+        SSL_CTX_set_max_proto_version(context, versions[i]);
+        struct peer *peer = peer_open(context, net_server_port(server));
+        assert_int_equal(post(peer), 200);
+        SSL_SESSION *session = SSL_get1_session(peer->ssl);
+        peer_close(peer);
+        net_server_set_tls(server, closed);
+        peer = peer_open_plain(net_server_port(server));
+        peer->ssl = SSL_new(context);
+        SSL_set_fd(peer->ssl, peer->fd);
+        SSL_set_session(peer->ssl, session);
+        assert_true(SSL_connect(peer->ssl) != 1 || post(peer) == 0);
+        peer_close(peer);
+        SSL_SESSION_free(session);
+        SSL_CTX_free(context);
+    }
+    assert_int_equal(atomic_load(&counts.handled), 2);
+    net_server_stop(server, 1000);
+    net_tls_free(open);
+    net_tls_free(closed);
+    identity_free(authority);
+    identity_free(server_identity);
+}
+
 static void client_certificates(void **state)
 {
     (void)state;
@@ -196,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(client_certificates),
+        cmocka_unit_test(old_tickets),
         cmocka_unit_test(swap_under_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,6 +139,18 @@ static void tickets(void **state)
         assert_true(SSL_session_reused(peer->ssl));
         assert_int_equal(post(peer), 200);
         peer_close(peer);
+        /* After a swap the old ticket means nothing, and the handshake is a full one. */
+        struct net_tls *newer = identity_tls(server_identity);
+        net_server_set_tls(server, newer);
+        net_tls_free(newer);
+        peer = peer_open_plain(net_server_port(server));
+        peer->ssl = SSL_new(context);
+        SSL_set_fd(peer->ssl, peer->fd);
+        SSL_set_session(peer->ssl, session);
+        assert_int_equal(SSL_connect(peer->ssl), 1);
+        assert_false(SSL_session_reused(peer->ssl));
+        assert_int_equal(post(peer), 200);
+        peer_close(peer);
         SSL_SESSION_free(session);
         SSL_CTX_free(context);
     }
