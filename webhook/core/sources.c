@@ -182,6 +182,7 @@ static bool read_property(struct reader *reader, const struct place *place,
                           bool environment, bool by_kubernetes, struct str reference)
 {
     struct spring_var var;
+    name = spring_fold(reader->arena, name);
     if (!spring_parse(reader->arena, reader->prefix, name, environment, &var))
         return false;
     struct str expanded = value;
@@ -229,6 +230,7 @@ static void read_option(struct reader *reader, const struct place *place,
     struct place deeper = *place;
     deeper.layer = dashes ? LAYER_ARGS : LAYER_SYSTEM;
     bool unclear = str_find(name, STR("$(")) < name.n;
+    name = spring_fold(reader->arena, name);
     if (loads_configuration(name) || moves_remote(name) || unclear) {
         opaque(reader, place, STR(""),
                arena_printf(reader->arena,

@@ -58,7 +58,7 @@ bool spring_concerns(struct str prefix, struct str name)
     static const struct str root = STR("registries");
     size_t at = 0;
     for (size_t i = 0; i < name.n; i++) {
-        char c = name.p[i];
+        char c = spring_letter(str_skip(name, i));
         if (!ascii_is_alnum(c))
             continue;
         char want = at < prefix.n ? prefix.p[at] : root.p[at - prefix.n];

@@ -4,6 +4,33 @@
 
 #define PATH_SEPARATOR '\x1f'
 
+static const struct str wide_i = STR("\u0130");
+static const struct str wide_k = STR("\u212a");
+
+char spring_letter(struct str text)
+{
+    if ((unsigned char)text.p[0] < 0x80)
+        return text.p[0];
+    return str_starts(text, wide_i) ? 'I' : str_starts(text, wide_k) ? 'K' : text.p[0];
+}
+
+struct str spring_fold(struct arena *arena, struct str name)
+{
+    if (str_find(name, wide_i) == name.n && str_find(name, wide_k) == name.n)
+        return name;
+    char *out = arena_alloc(arena, name.n + 1, 1);
+    if (out == NULL)
+        return name;
+    size_t n = 0;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = spring_letter(str_skip(name, i));
+        if (c != name.p[i])
+            i += c == 'I' ? wide_i.n - 1 : wide_k.n - 1;
+        out[n++] = c;
+    }
+    return str_from(out, n);
+}
+
 bool spring_same(struct str uniform, struct str text)
 {
     size_t at = 0;
@@ -51,27 +78,23 @@ struct walk {
     size_t start;
     bool indexed; /* inside brackets: separators are ordinary characters */
     bool kept;    /* something valid was seen, or the element is bracketed */
-    bool more;    /* there were more elements than fit */
 };
 
 static void end_element(struct walk *walk, struct str text, size_t end)
 {
     if (end > walk->start && walk->kept) {
-        if (walk->out->n == SPRING_MAX_ELEMENTS) {
-            walk->more = true;
-        } else {
-            struct str piece = str_from(text.p + walk->start, end - walk->start);
+        struct str piece = str_from(text.p + walk->start, end - walk->start);
+        if (walk->out->n < SPRING_MAX_ELEMENTS)
             walk->out->e[walk->out->n++] =
                 (struct spring_element){piece, piece, walk->indexed};
-        }
     }
     walk->start = end + 1;
     walk->indexed = false;
     walk->kept = false;
 }
 
-/* False: too many elements. */
-static bool split(struct str text, char separator, struct spring_name *out)
+/* The first SPRING_MAX_ELEMENTS of its elements. */
+static void split(struct str text, char separator, struct spring_name *out)
 {
     struct walk walk = {.out = out};
     long brackets = 0; /* may go below zero, as in Spring: then nothing opens one */
@@ -100,7 +123,6 @@ static bool split(struct str text, char separator, struct spring_name *out)
         walk.kept = true;
     }
     end_element(&walk, text, text.n);
-    return !walk.more;
 }
 
 /* A variable's element, in lower case: a number, or what is left of it between dots.
@@ -112,7 +134,8 @@ static bool resolve(struct spring_element *element)
         return true;
     }
     struct spring_name pieces;
-    if (!split(element->text, '.', &pieces) || pieces.n != 1)
+    split(element->text, '.', &pieces);
+    if (pieces.n != 1)
         return false;
     element->text = pieces.e[0].text;
     element->exact = pieces.e[0].exact;
@@ -120,14 +143,14 @@ static bool resolve(struct spring_element *element)
 }
 
 static bool read_environment(struct arena *arena, struct str name,
-                             struct spring_name *out, bool *ret_more)
+                             struct spring_name *out)
 {
     char *lower = arena_alloc(arena, name.n + 1, 1);
     if (lower == NULL)
         return false;
     for (size_t i = 0; i < name.n; i++)
         lower[i] = ascii_lower(name.p[i]);
-    *ret_more = !split(str_from(lower, name.n), '_', out);
+    split(str_from(lower, name.n), '_', out);
     for (size_t i = 0; i < out->n; i++) {
         struct spring_element *element = &out->e[i];
         if (!resolve(element))
@@ -141,14 +164,13 @@ bool spring_name_read(struct arena *arena, struct str name, bool environment,
                       struct spring_name *ret_name)
 {
     struct spring_name found = {.n = 0};
-    bool more = false;
-    if (environment && read_environment(arena, name, &found, &more)) {
+    if (environment && read_environment(arena, name, &found)) {
         found.environment = true;
     } else {
-        more = !split(name, '.', &found);
+        split(name, '.', &found);
         found.environment = false;
     }
-    if (more || found.n == 0)
+    if (found.n == 0)
         return false;
     *ret_name = found;
     return true;

@@ -35,9 +35,18 @@ enum spring_form {
     SPRING_FORM_MAPPED, /* any other spelling that maps to the property */
 };
 
+/* The first byte of the text; or I or K, where it begins with one of the two characters
+ * beyond ASCII that Java's toLowerCase makes an ASCII letter of: U+0130 and U+212A. */
+char spring_letter(struct str text);
+
+/* The name with these two written in ASCII, as Spring compares it. */
+struct str spring_fold(struct arena *arena, struct str name);
+
 /* Reads the name: `environment` as a variable's, and as a property's where that reading
- * is void; else as a property's only. False: it means nothing to Spring, or is deeper
- * than anything that we know. Texts are slices of `name` or in the arena. */
+ * is void; else as a property's only. False: it means nothing to Spring. Elements beyond
+ * the maximum are left out: no property is as deep, but such a variable may be a
+ * spelling, as a whole, of a key with many dashes. Texts are slices of `name` or in the
+ * arena. */
 bool spring_name_read(struct arena *arena, struct str name, bool environment,
                       struct spring_name *ret_name);
 
