@@ -286,7 +286,10 @@ bool decide_config_map(struct arena *arena, const struct policy *policy,
     if (input->old_config_map != NULL || input->old_remote != NULL) {
         struct sources old;
         read_alone(arena, input->prefix, input->old_config_map, input->old_remote, &old);
-        unchanged = says_the_same(&sources, &old);
+        unchanged = says_the_same(&sources, &old) &&
+                    (input->config_map == NULL ||
+                     sources_same_config_map(input->prefix, input->config_map,
+                                             input->old_config_map));
     }
     bool concerned = sources.declared.count > 0 || findings_count(&sources.findings) > 0;
     /* The Deployment will carry the policy's registries whatever the mode is: what this

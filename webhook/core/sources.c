@@ -488,6 +488,33 @@ void sources_read(struct arena *arena, struct str prefix, const struct workload 
         read_remote(&reader, &workload->remote);
 }
 
+static const struct kv *next_that_matters(struct str prefix, const struct config_map *map,
+                                          size_t *at)
+{
+    while (*at < map->data_count) {
+        const struct kv *entry = &map->data[(*at)++];
+        if (matters(prefix, entry->key))
+            return entry;
+    }
+    return NULL;
+}
+
+/* The order counts too: it is that of the object, and equal objects have equal orders. */
+bool sources_same_config_map(struct str prefix, const struct config_map *a,
+                             const struct config_map *b)
+{
+    size_t at_a = 0;
+    size_t at_b = 0;
+    for (;;) {
+        const struct kv *left = next_that_matters(prefix, a, &at_a);
+        const struct kv *right = next_that_matters(prefix, b, &at_b);
+        if (left == NULL || right == NULL)
+            return left == right;
+        if (!str_eq(left->key, right->key) || !str_eq(left->value, right->value))
+            return false;
+    }
+}
+
 void sources_read_config_map(struct arena *arena, struct str prefix,
                              const struct config_map *config_map,
                              struct sources *ret_sources)

@@ -45,6 +45,11 @@ static inline const struct declaration *sources_at(const struct sources *sources
 void sources_read(struct arena *arena, struct str prefix, const struct workload *workload,
                   const bool *skip_env, struct sources *ret_sources);
 
+/* Do the two ConfigMaps have the same texts under every name that matters here, also
+ * under those whose texts are not looked into? */
+bool sources_same_config_map(struct str prefix, const struct config_map *a,
+                             const struct config_map *b);
+
 /* One ConfigMap alone, as an envFrom without prefix would bring it. */
 void sources_read_config_map(struct arena *arena, struct str prefix,
                              const struct config_map *config_map,
