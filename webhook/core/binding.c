@@ -220,8 +220,8 @@ static void extend(struct spring_name *name, struct str element)
         name->e[name->n++] = (struct spring_element){element, element, false};
 }
 
-/* Spring does not look into an object below which no name lies. In the environment it
- * also asks with every dash as a separator. */
+/* Spring does not look into an object below which no name lies, unless the object itself
+ * is given a value. In the environment it also asks with every dash as a separator. */
 static bool looks_into(const struct binding *binding, const struct spring_name *object)
 {
     struct arena *arena = binding->arena;
@@ -260,14 +260,11 @@ static bool is_set(const struct leaf *leaf, const struct declaration *winner)
              str_ends(leaf->text, STR("-timeout")));
 }
 
-static void bind_leaf(struct binding *binding, const struct spring_name *entry,
+static void bind_leaf(struct binding *binding, const struct spring_name *object,
                       size_t index, struct binding_entry *ret, bool *ret_set)
 {
     const struct leaf *leaf = &leaves[index];
-    struct spring_name name = *entry;
-    extend(&name, leaf->object);
-    if (leaf->object.n > 0 && !looks_into(binding, &name))
-        return;
+    struct spring_name name = *object;
     extend(&name, leaf->property);
     struct binding_hit hit = find(binding, &name, true);
     if (hit.winner == NULL)
@@ -285,31 +282,36 @@ static void bind_leaf(struct binding *binding, const struct spring_name *entry,
     }
 }
 
+/* The leaves from `first` on that share an object. Returns the index after them. */
+static size_t bind_object(struct binding *binding, const struct spring_name *base,
+                          size_t first, bool set, struct binding_entry *entry)
+{
+    struct str object = leaves[first].object;
+    struct spring_name name = *base;
+    extend(&name, object);
+    const struct declaration *scalar =
+        object.n > 0 ? find(binding, &name, true).winner : NULL;
+    bool open = object.n == 0 || scalar != NULL || looks_into(binding, &name);
+    size_t i = first;
+    for (; i < NRW_COUNT(leaves) && str_eq(leaves[i].object, object); i++) {
+        if (open)
+            bind_leaf(binding, &name, i, entry, &set);
+    }
+    entry->exists = entry->exists || set;
+    if (scalar != NULL && !set)
+        entry->object = scalar;
+    return i;
+}
+
 void binding_bind(struct binding *binding, const struct spring_name *entry, bool defaults,
                   bool oauth2, struct binding_entry *ret_entry)
 {
     *ret_entry = (struct binding_entry){.exists = defaults};
     struct spring_name base = *entry;
     base.n = ENTRY_ELEMENTS;
-    struct str object = STR("");
-    bool object_set = false;
-    for (size_t i = 0; i < NRW_COUNT(leaves); i++) {
-        if (!str_eq(object, leaves[i].object)) {
-            object = leaves[i].object;
-            object_set = defaults && oauth2 && str_eq(object, STR("oauth2"));
-        }
-        bool set = false;
-        bind_leaf(binding, &base, i, ret_entry, &set);
-        ret_entry->exists = ret_entry->exists || set;
-        object_set = object_set || set;
-        bool last = i + 1 == NRW_COUNT(leaves) || !str_eq(object, leaves[i + 1].object);
-        if (object.n == 0 || !last || object_set)
-            continue;
-        struct spring_name name = base;
-        extend(&name, object);
-        const struct declaration *scalar = find(binding, &name, true).winner;
-        if (scalar != NULL)
-            ret_entry->object = scalar;
+    for (size_t i = 0; i < NRW_COUNT(leaves);) {
+        bool by_default = defaults && oauth2 && str_eq(leaves[i].object, STR("oauth2"));
+        i = bind_object(binding, &base, i, by_default, ret_entry);
     }
     ret_entry->scalar = find(binding, &base, true).winner;
 }
