@@ -71,7 +71,28 @@ final class Judge {
 
     /** Empty when they agree, else what is wrong. */
     String compare(Generator.Case one, JsonNode said) {
+        String wrong = explained(one, said.get("explain"));
+        if (!wrong.isEmpty()) {
+            return wrong;
+        }
         return said.get("allowed").booleanValue() ? allowed(one, said) : denied(one, said);
+    }
+
+    // ---- what is said of each variable ----
+
+    private String explained(Generator.Case one, JsonNode said) {
+        int i = 0;
+        for (String variable : one.env().keySet()) {
+            JsonNode node = said.get(i++);
+            String got = node.isNull() ? null : text(node, "type") + " " + text(node, "key") + " "
+                    + (node.get("property").isNull() ? "ignored" : text(node, "property"));
+            String want = Variable.meaning(one.service(), variable);
+            count("explained");
+            if (!Objects.equals(got, want)) {
+                return "explained as " + got + ", but " + variable + " is " + want;
+            }
+        }
+        return "";
     }
 
     private static boolean has(JsonNode findings, String name) {
