@@ -15,6 +15,7 @@
 #define ARENA_MAX  (64u * 1024u * 1024u)
 #define MAX_ENV    256u
 #define MAX_LISTED 32u
+#define REMOTE     "remote:"
 
 struct variable {
     const char *name, *value;
@@ -23,6 +24,8 @@ struct variable {
 struct environment {
     struct variable items[MAX_ENV];
     size_t count;
+    struct remote_prop remote[MAX_ENV]; /* named with REMOTE before them in the input */
+    size_t remote_count;
 };
 
 static void fatal(const char *what)
@@ -151,6 +154,12 @@ static struct decision decide(struct arena *arena, const struct policy *policy,
         .injected = str_null(),
         .policy = str_null(),
         .old_injected = str_null(),
+        .remote = {.name = STR("remote"),
+                   .known = true,
+                   .problem = STR(""),
+                   .props = env->remote,
+                   .prop_count = env->remote_count},
+        .has_remote = env->remote_count > 0,
     };
     struct decision decision;
     if (!decide_deployment(arena, policy, target, &workload, phase, &decision))
@@ -178,9 +187,13 @@ static json_t *answer(const json_t *line)
     json_t *value;
     json_object_foreach(json_object_get(line, "env"), name, value)
     {
-        if (env.count == MAX_ENV)
+        if (env.count + env.remote_count == MAX_ENV)
             fatal("the environment is too large");
-        env.items[env.count++] = (struct variable){name, json_string_value(value)};
+        if (strncmp(name, REMOTE, strlen(REMOTE)) == 0)
+            env.remote[env.remote_count++] = (struct remote_prop){
+                .name = str_of(name + strlen(REMOTE)), .value = text_of(value)};
+        else
+            env.items[env.count++] = (struct variable){name, json_string_value(value)};
     }
     NRW_AUTO_ARENA struct arena arena;
     arena_init(&arena, ARENA_MAX);
@@ -199,6 +212,9 @@ static json_t *answer(const json_t *line)
         for (size_t i = 0; i < env.count; i++)
             json_object_set_new(after, env.items[i].name,
                                 json_string(env.items[i].value));
+        for (size_t i = 0; i < env.remote_count; i++)
+            json_object_set_new(after, env.remote[i].name.p - strlen(REMOTE),
+                                json_string(env.remote[i].value.p));
         json_object_set_new(out, "env", after);
     }
     json_object_set_new(out, "allowed", json_boolean(allowed));

@@ -1,6 +1,5 @@
 package registryreference;
 
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -18,11 +17,15 @@ final class Generator {
      *
      * @param number  its number, from which it was made
      * @param service nvcf or nvct
-     * @param env     the environment, in the container's order
+     * @param env     the environment, in the container's order; then, with {@link #REMOTE} before
+     *                their names, the properties of the remote configuration
      * @param policy  the policy as JSON-able maps: mode, unlisted, registries by key
      */
     record Case(long number, String service, Map<String, String> env, Map<String, Object> policy) {
     }
+
+    /** Before the name of a property of the remote configuration, in an environment's map. */
+    static final String REMOTE = "remote:";
 
     private static final List<String> BUILT_IN = List.of("NGC", "DOCKER", "ECR", "ECR_PUBLIC",
             "ECRPUBLIC", "ECR-PUBLIC", "ACR", "VOLCENGINE", "HARBOR", "ARTIFACTORY");
@@ -109,7 +112,28 @@ final class Generator {
                         "_REGISTRIES_RECOGNIZED_0_CONTAINER_A_NAME"))
                         .transform(rest -> root + rest), pick(NAMES));
             }
+            if (chance(10)) {
+                remote();
+            }
             return new Case(number, root.toLowerCase(Locale.ROOT), env, policy);
+        }
+
+        /** Properties of the remote configuration; in the environment's map, after all variables. */
+        private void remote() {
+            String key = chance(60) ? pick(KEYS) : chance(70) ? pick(BUILT_IN) : pick(ODD_KEYS);
+            String prefix = root + "_REGISTRIES_RECOGNIZED_"
+                    + (chance(90) ? "CONTAINER" : pick(TYPES)) + "_"
+                    + (chance(70) ? key.toLowerCase(Locale.ROOT) : key);
+            if (chance(80)) {
+                put(REMOTE + dotted(prefix, "NAME"), chance(50) ? key : pick(NAMES));
+            }
+            if (chance(80)) {
+                put(REMOTE + dotted(prefix, "HOSTNAME"),
+                        chance(50) ? "remote.example" : pick(HOSTS));
+            }
+            if (chance(20)) {
+                put(REMOTE + dotted(prefix, "CALLTIMEOUT"), pick(TIMEOUTS));
+            }
         }
 
         private Map<String, Object> policy() {
@@ -241,15 +265,5 @@ final class Generator {
             String odd = pick(List.of("!", " ", "$", "/", ".", "[", "]", "~", "@", "{"));
             return text.substring(0, at) + odd + text.substring(at);
         }
-    }
-
-    static List<String> images(Case one) {
-        List<String> result = new ArrayList<>();
-        one.env().values().forEach(value -> {
-            if (!value.isBlank() && value.indexOf('.') > 0) {
-                result.add(value + "/org/image:tag");
-            }
-        });
-        return result;
     }
 }

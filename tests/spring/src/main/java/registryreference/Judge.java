@@ -53,8 +53,7 @@ final class Judge {
         question.put("", service);
         Map<String, Object> answer = known.get(question);
         if (answer == null) {
-            answer = reference.answer(
-                    new Input(service, new HashMap<>(env), Map.of(), List.of(), null, List.of()));
+            answer = reference.answer(input(service, env));
             count("asked of Spring");
             if (known.size() >= KNOWN) {
                 known.clear();
@@ -62,6 +61,25 @@ final class Judge {
             known.put(question, answer);
         }
         return answer;
+    }
+
+    private static Input input(String service, Map<String, String> env) {
+        Map<String, Object> variables = new HashMap<>();
+        StringBuilder remote = new StringBuilder();
+        env.forEach((name, value) -> {
+            if (name.startsWith(Generator.REMOTE)) {
+                remote.append(quoted(name.substring(Generator.REMOTE.length()))).append(": ")
+                        .append(quoted(value)).append('\n');
+            } else {
+                variables.put(name, value);
+            }
+        });
+        return new Input(service, variables, Map.of(), List.of(),
+                remote.isEmpty() ? null : remote.toString(), List.of());
+    }
+
+    private static String quoted(String text) {
+        return "'" + text.replace("'", "''") + "'";
     }
 
     /** What Spring makes of the case's own environment. */
@@ -83,6 +101,9 @@ final class Judge {
     private String explained(Generator.Case one, JsonNode said) {
         int i = 0;
         for (String variable : one.env().keySet()) {
+            if (variable.startsWith(Generator.REMOTE)) {
+                break;
+            }
             JsonNode node = said.get(i++);
             String got = node.isNull() ? null : text(node, "type") + " " + text(node, "key") + " "
                     + (node.get("property").isNull() ? "ignored" : text(node, "property"));
@@ -308,6 +329,9 @@ final class Judge {
 
     private static String variable(Generator.Case one, JsonNode finding) {
         String path = text(finding, "path");
+        if (one.env().containsKey(Generator.REMOTE + path)) {
+            return Generator.REMOTE + path;
+        }
         int at = path.lastIndexOf("env[");
         if (at < 0) {
             return null;
@@ -409,10 +433,12 @@ final class Judge {
         if (kind.equals("conversion")) {
             String variable = variable(one, finding);
             Map<String, String> probe = completed(one, env, types, key);
-            if (variable != null) {
-                probe.put(variable, one.env().get(variable));
+            if (variable == null) {
+                return false;
             }
-            return failsSo(one, probe, kind, by);
+            probe.put(variable, one.env().get(variable));
+            return failsSo(one, probe, kind, by) || failsSo(one,
+                    Map.of(variable, one.env().get(variable)), kind, by);
         }
         return kind.equals("duplicate") && duplicateAmongTwo(one, env, finding, by);
     }
@@ -506,8 +532,11 @@ final class Judge {
             return true;
         }
         if (text(finding, "message").contains(" makes a second entry ")) {
-            return List.of("duplicate", "other").contains(String.valueOf(answer(one.service(),
-                    about(env, Registries.TYPES, text(finding, "key"))).get("kind")))
+            Map<String, String> same = new LinkedHashMap<>(env);
+            same.keySet().removeIf(name -> types(one, finding).stream().noneMatch(type ->
+                    uniform(name).contains("recognized" + type + uniform(text(finding, "key")))));
+            return List.of("duplicate", "other").contains(
+                    String.valueOf(answer(one.service(), same).get("kind")))
                     || List.of("duplicate", "other").contains(
                             String.valueOf(answer(one.service(), env).get("kind")));
         }
