@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/decide.h"
+#include "core/hostname.h"
 #include "core/spring.h"
 #include "util/attr.h"
 
@@ -133,6 +134,17 @@ static json_t *explain(struct str prefix, const struct environment *env)
     return list;
 }
 
+static json_t *hosts(const json_t *names)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        struct str name = text_of(json_array_get(names, i));
+        json_array_append_new(
+            list, json_boolean(hostname_check(name).problem == HOSTNAME_GOOD));
+    }
+    return list;
+}
+
 static struct decision decide(struct arena *arena, const struct policy *policy,
                               const struct policy_target *target,
                               const struct environment *env, enum decide_phase phase)
@@ -202,6 +214,7 @@ static json_t *answer(const json_t *line)
     json_object_set(out, "id", json_object_get(line, "id"));
     json_object_set_new(out, "findings", findings_json(&first.findings));
     json_object_set_new(out, "explain", explain(target.prefix, &env));
+    json_object_set_new(out, "hosts", hosts(json_object_get(line, "hosts")));
     bool allowed = first.allowed;
     if (allowed) {
         apply(&first.patch, &env);

@@ -115,19 +115,53 @@ static bool is_ipv4(struct str s)
     return i == s.n;
 }
 
+/* Up to four hex digits from `at` on, lower case. Returns where they end. */
+static size_t hex_end(struct str s, size_t at)
+{
+    size_t i = at;
+    while (i < s.n && i < at + 5 &&
+           (ascii_is_digit(s.p[i]) || (s.p[i] >= 'a' && s.p[i] <= 'f')))
+        i++;
+    return i;
+}
+
+/* [groups of hex digits, "::" at most once, perhaps an IPv4 address at the end]. */
 static bool is_ipv6_literal(struct str s)
 {
     if (s.n < 4 || s.p[0] != '[' || s.p[s.n - 1] != ']')
         return false;
-    size_t colons = 0;
-    for (size_t i = 1; i + 1 < s.n; i++) {
-        char c = s.p[i];
-        if (c == ':')
-            colons++;
-        else if (!ascii_is_digit(c) && !(c >= 'a' && c <= 'f') && c != '.')
-            return false;
+    s = str_from(s.p + 1, s.n - 2);
+    size_t bytes = 0;
+    bool compressed = false;
+    size_t i = 0;
+    if (str_starts(s, STR("::"))) {
+        compressed = true;
+        i = 2;
     }
-    return colons >= 2;
+    while (i < s.n) {
+        size_t end = hex_end(s, i);
+        if (end < s.n && s.p[end] == '.')
+            return bytes + i > 0 && is_ipv4(str_skip(s, i)) &&
+                   (compressed ? bytes + 4 < 16 : bytes + 4 == 16);
+        if (end == i || end > i + 4)
+            return false;
+        bytes += 2;
+        i = end;
+        if (i == s.n)
+            break;
+        if (s.p[i] != ':')
+            return false;
+        i++;
+        if (i < s.n && s.p[i] == ':') {
+            if (compressed)
+                return false;
+            compressed = true;
+            i++;
+        } else if (i == s.n) {
+            return false;
+        }
+    }
+    return compressed ? bytes < 16 : bytes == 16;
 }
 
 static bool labels_are_good(struct str host)

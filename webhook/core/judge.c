@@ -422,7 +422,8 @@ static void judge_together(const struct judge *judge, const struct registries *r
         const struct declaration *host = registry->hostname;
         if ((registry->listed != NULL) != listed_turn || registry->artifact != artifact ||
             !registry->exists || registry->defaults ||
-            (registry->builtin != NULL && !registry->known) ||
+            (registry->builtin != NULL &&
+             (!registry->known || registries_by_default(artifact, registry->builtin))) ||
             is_missing(registry, registry->name) || is_missing(registry, host))
             continue;
         if (artifact == ARTIFACT_HELM && registry->known) {

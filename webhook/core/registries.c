@@ -1,6 +1,7 @@
 /* The registries that the API would recognise; see registries.h. Pure. */
 #include "core/registries.h"
 
+#include "util/attr.h"
 #include "util/strmap.h"
 
 const struct policy_registry *registries_listed(const struct policy *policy,
@@ -240,6 +241,29 @@ static void forgive(struct arena *arena, const struct registries *registries)
     }
 }
 
+/* Spring goes through its sources from the strongest on; what first makes a key of the
+ * map decides how its properties are looked for. False: out of memory. */
+static bool group_layer(struct grouper *grouper, const struct sources *sources,
+                        enum layer layer)
+{
+    for (size_t i = 0; i < sources->declared.count; i++) {
+        const struct declaration *declaration = sources_at(sources, i);
+        struct spring_name name;
+        enum artifact artifact;
+        if (declaration->layer != layer ||
+            !spring_path(grouper->arena, grouper->prefix, declaration->variable,
+                         layer == LAYER_ENV, &name, &artifact))
+            continue;
+        struct registry *registry = find_or_make(grouper, artifact, &name);
+        if (registry == NULL)
+            return false;
+        note(registry, declaration);
+        if (is_nested(declaration))
+            registry->nested = declaration;
+    }
+    return !grouper->arena->failed;
+}
+
 void registries_group(struct arena *arena, const struct policy *policy, struct str prefix,
                       const struct sources *sources, struct registries *ret_registries)
 {
@@ -247,19 +271,11 @@ void registries_group(struct arena *arena, const struct policy *policy, struct s
         .arena = arena, .policy = policy, .prefix = prefix, .out = ret_registries};
     *ret_registries = (struct registries){.list = {.items = NULL}};
     binding_index(arena, sources, &grouper.binding);
-    for (size_t i = 0; i < sources->declared.count && !arena->failed; i++) {
-        const struct declaration *declaration = sources_at(sources, i);
-        struct spring_name name;
-        enum artifact artifact;
-        if (!spring_path(arena, prefix, declaration->variable,
-                         declaration->layer == LAYER_ENV, &name, &artifact))
-            continue;
-        struct registry *registry = find_or_make(&grouper, artifact, &name);
-        if (registry == NULL)
+    static const enum layer strongest_first[] = {LAYER_REMOTE, LAYER_ARGS, LAYER_SYSTEM,
+                                                 LAYER_ENV};
+    for (size_t i = 0; i < NRW_COUNT(strongest_first); i++) {
+        if (!group_layer(&grouper, sources, strongest_first[i]))
             return;
-        note(registry, declaration);
-        if (is_nested(declaration))
-            registry->nested = declaration;
     }
     if (sources->declared.count == 0 || arena->failed)
         return;

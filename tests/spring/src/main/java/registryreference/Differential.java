@@ -109,6 +109,7 @@ public final class Differential {
         line.put("service", one.service());
         line.put("env", one.env());
         line.put("policy", one.policy());
+        line.put("hosts", one.hosts());
         return line;
     }
 
@@ -151,12 +152,20 @@ public final class Differential {
             fewer.remove(key);
             Map<String, Object> policy = new LinkedHashMap<>(one.policy());
             policy.put("registries", fewer);
-            result.add(new Generator.Case(one.number(), one.service(), one.env(), policy));
+            result.add(new Generator.Case(one.number(), one.service(), one.env(), policy,
+                    one.hosts()));
+        }
+        for (String host : one.hosts()) {
+            List<String> fewer = new ArrayList<>(one.hosts());
+            fewer.remove(host);
+            result.add(new Generator.Case(one.number(), one.service(), one.env(), one.policy(),
+                    fewer));
         }
         for (String name : one.env().keySet()) {
             Map<String, String> fewer = new LinkedHashMap<>(one.env());
             fewer.remove(name);
-            result.add(new Generator.Case(one.number(), one.service(), fewer, one.policy()));
+            result.add(new Generator.Case(one.number(), one.service(), fewer, one.policy(),
+                    one.hosts()));
         }
         return result;
     }

@@ -1,5 +1,6 @@
 package registryreference;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -20,8 +21,10 @@ final class Generator {
      * @param env     the environment, in the container's order; then, with {@link #REMOTE} before
      *                their names, the properties of the remote configuration
      * @param policy  the policy as JSON-able maps: mode, unlisted, registries by key
+     * @param hosts   host names on their own
      */
-    record Case(long number, String service, Map<String, String> env, Map<String, Object> policy) {
+    record Case(long number, String service, Map<String, String> env, Map<String, Object> policy,
+            List<String> hosts) {
     }
 
     /** Before the name of a property of the remote configuration, in an environment's map. */
@@ -115,7 +118,57 @@ final class Generator {
             if (chance(10)) {
                 remote();
             }
-            return new Case(number, root.toLowerCase(Locale.ROOT), env, policy);
+            List<String> hosts = new ArrayList<>();
+            for (int i = 0; i < 4; i++) {
+                hosts.add(host());
+            }
+            return new Case(number, root.toLowerCase(Locale.ROOT), env, policy, hosts);
+        }
+
+        private String label() {
+            String characters = chance(85) ? "abcxyz0189-" : "ab0-_.ABZ%:/@[]!$&'()*+,;=~ \\\t?#\u00e9";
+            StringBuilder out = new StringBuilder();
+            for (int n = chance(95) ? 1 + random.nextInt(5) : random.nextInt(70); n > 0; n--) {
+                out.append(characters.charAt(random.nextInt(characters.length())));
+            }
+            return out.toString();
+        }
+
+        private String number() {
+            return String.valueOf(random.nextInt(chance(85) ? 256 : 1000));
+        }
+
+        /** A host name, sound or not. */
+        private String host() {
+            String host = switch (random.nextInt(10)) {
+                case 0 -> number() + "." + number() + "." + number() + "." + number();
+                case 1 -> pick(List.of("[::1]", "[fe80::1]", "[2001:db8::10]", "[::ffff:1.2.3.4]",
+                        "[1:2:3:4:5:6:7:8]", "[:::]", "[1]", "[::g]", "[1::2::3]", "[]", "[::1",
+                        "[1:2:3:4:5:6:7]", "[::1%eth0]", "[::00001]", "[1:2:3:4:5:6:7:8:9]",
+                        "[::1.2.3]", "[ABCD::1]", "[1:2:3:4:5:6:7::]", "[::2:3:4:5:6:7:8]"));
+                case 2 -> (chance(90) ? "123456789012" : "12345678901") + ".dkr.ecr."
+                        + pick(List.of("us-east-1", "eu-west-3", "cn-north-1", "us-gov-west-1",
+                                "aws-global", "us-iso-east-1", "moon", "us-east", "aws-iso-global"))
+                        + ".amazonaws.com" + (chance(10) ? ".cn" : "");
+                case 3 -> label() + "-" + pick(List.of("cn-beijing", "ap-southeast-1", "cn-mars",
+                        "ap-southeast-2", "cn-hongkong")) + ".cr.volces.com";
+                case 4 -> label() + pick(List.of(".azurecr.io", "azurecr.io", ".azurecr.io.example",
+                        ".azurecr.com"));
+                case 5 -> pick(HOSTS);
+                default -> label();
+            };
+            while (chance(50)) {
+                host = chance(80) ? host + "." + label() : label() + "." + host;
+            }
+            return switch (random.nextInt(25)) {
+                case 0 -> host + ":" + number();
+                case 1 -> "https://" + host;
+                case 2 -> host + "/";
+                case 3 -> host + ".";
+                case 4 -> "http" + host;
+                case 5 -> host.toUpperCase(Locale.ROOT);
+                default -> host;
+            };
         }
 
         /** Properties of the remote configuration; in the environment's map, after all variables. */

@@ -90,6 +90,9 @@ final class Judge {
     /** Empty when they agree, else what is wrong. */
     String compare(Generator.Case one, JsonNode said) {
         String wrong = explained(one, said.get("explain"));
+        if (wrong.isEmpty()) {
+            wrong = hosts(one, said.get("hosts"));
+        }
         if (!wrong.isEmpty()) {
             return wrong;
         }
@@ -137,6 +140,26 @@ final class Judge {
         Map<String, String> env = new LinkedHashMap<>();
         node.properties().forEach(e -> env.put(e.getKey(), e.getValue().stringValue()));
         return env;
+    }
+
+    /**
+     * A host name is called good if and only if an image of it is looked up by just that. By the
+     * project's own rule capitals, a dot at the end and IPv6 scopes are not good either: no image
+     * reference has them.
+     */
+    private String hosts(Generator.Case one, JsonNode said) {
+        int i = 0;
+        for (String host : one.hosts()) {
+            boolean got = said.get(i++).booleanValue();
+            boolean want = !host.isBlank() && host.equals(lookup(host + "/org/image:tag"))
+                    && host.equals(host.toLowerCase(Locale.ROOT)) && !host.endsWith(".")
+                    && host.indexOf('%') < 0;
+            count("host names");
+            if (got != want) {
+                return "host name called " + (got ? "good" : "bad") + ": \"" + host + "\"";
+            }
+        }
+        return "";
     }
 
     // ---- what is let through ----
