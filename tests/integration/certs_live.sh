@@ -7,6 +7,10 @@
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
+if [ -z "${NRW_LONG:-}" ]; then
+    skip 'certificates against a real API server' 'takes five minutes; NRW_LONG=1 runs it'
+    finish
+fi
 replica=${NRW_BUILD:-$root/build/release}/tests/tools/rotate_replica
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/nvcf-registry-webhook
 E2E_TMP=$WORK/cluster
@@ -129,12 +133,13 @@ account() { # FILE: a kubeconfig with a token of the webhook's account
 }
 account "$WORK/hook.kubeconfig"
 
+prefix=() # of the replica's command
 # up PORT-INDEX NAME [CA-S LEAF-S SETTLE-S CHECK-MS [KILL-AT]]: a replica; sets REPLY
 up() {
     local port=${hook_ports[$1]} name=$2
     shift 2
     [ $# -ge 4 ] || set -- 45 18 3 1000
-    background "$name" "$replica" serve "$WORK/hook.kubeconfig" hooks/hook-tls hook hook.hooks.svc \
+    background "$name" ${prefix[@]+"${prefix[@]}"} "$replica" serve "$WORK/hook.kubeconfig" hooks/hook-tls hook hook.hooks.svc \
         "$address:$port" "$@"
 }
 down() { # PID…
@@ -317,6 +322,40 @@ for step in secret-before secret-after mutating-before mutating-after validating
     ok "and is called ($step)" until_ok 50 call
     down "$REPLY"
 done
+
+# --- clocks that are wrong: one by two hours, one by twenty days ---------------------------------------------
+library=$(find /usr/lib -name libfaketime.so.1 2>/dev/null | sed -n 1p)
+if [ -z "$library" ]; then
+    skip 'replicas with wrong clocks' 'faketime is not installed (Debian package faketime)'
+elif [[ ${NRW_FLAVOUR:-release} != release ]]; then
+    skip 'replicas with wrong clocks' 'faketime and sanitizers do not go together'
+else
+    anew
+    configurations 3
+    clocks=()
+    for i in 0 1 2; do
+        case $i in
+        1) ahead=+2h ;;
+        2) ahead=+20d ;;
+        *) ahead=+0 ;;
+        esac
+        # Not by the program faketime: it waits for a child, which signals would not reach.
+        prefix=(env "LD_PRELOAD=$library" "FAKETIME=$ahead" FAKETIME_DONT_FAKE_MONOTONIC=1)
+        up "$i" "clock-$i"
+        clocks+=("$REPLY")
+    done
+    prefix=()
+    for i in 0 1 2; do ok "replica $i is ready, whatever its clock says" until_ok 150 says "clock-$i" '^ready'; done
+    background load-5 "$replica" load "$admin" load 20
+    end_of "$REPLY" 400 || fail 'the load ends'
+    forget "$REPLY"
+    like 'no call failed' '^[0-9]+ calls, 0 failed$' "$(tail -1 "$LOGS/load-5.log")"
+    ok 'all is in order' until_ok 50 in_order
+    issued=$(cat "$LOGS"/clock-[012].log | grep -cE 'action="issue-(all|ca|leaf)"' || true)
+    at_most 'they agree, so nothing is issued twice' 5 "$issued"
+    ok 'and the log says why' grep -q "clock differs from this machine's" "$LOGS/clock-1.log"
+    down "${clocks[@]}"
+fi
 
 # --- the program itself: three of `serve`, the same minute ----------------------------------------------------
 kubectl create namespace nvcf >/dev/null

@@ -435,6 +435,11 @@ void cluster_free(struct cluster *cluster)
     mem_free(cluster);
 }
 
+int64_t cluster_clock_ahead(const struct cluster *cluster)
+{
+    return kube_client_clock_ahead(cluster->client);
+}
+
 bool cluster_ready(struct cluster *cluster, struct buf *out)
 {
     struct kube_sources_state sources;

@@ -50,6 +50,8 @@ struct config_maps *cluster_confirm(struct cluster *cluster,
 /* The bundle that the API server verifies us with, as last seen; nothing where we do not
  * manage it. */
 void cluster_ca_bundle(struct cluster *cluster, struct buf *out);
+/* By how many seconds the API server's clock is ahead of ours, as last seen. */
+int64_t cluster_clock_ahead(const struct cluster *cluster);
 /* One line for each thing that readiness must know of; true when nothing is missing. */
 bool cluster_ready(struct cluster *cluster, struct buf *out);
 
