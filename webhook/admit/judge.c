@@ -167,6 +167,15 @@ static bool judge_for_target(struct arena *arena, const struct admit_input *inpu
     return decide_config_map(arena, input->policy, &alone, ret_decision, ret_concerned);
 }
 
+/* Which target's decision is answered, where there are several: a denial, then one that
+ * has something to say, then that of the labels. The labels alone do not do: who edits
+ * the ConfigMap writes them too. */
+static int weight(const struct decision *decision, bool by_label)
+{
+    return (decision->allowed ? 0 : 4) +
+           (findings_count(&decision->findings) > 0 ? 2 : 0) + (by_label ? 1 : 0);
+}
+
 static bool judge_config_map(struct arena *arena, const struct admit_input *input,
                              struct review *review, struct judged *judged,
                              struct err *err)
@@ -189,6 +198,7 @@ static bool judge_config_map(struct arena *arena, const struct admit_input *inpu
     map.name = review->name;
     const struct policy_target *by_label = object_target(
         arena, input->policy, review->name_space, review->object, review->old_object);
+    int heaviest = -1;
     for (size_t i = 0; i < input->policy->target_count; i++) {
         const struct policy_target *target = &input->policy->targets[i];
         struct decision decision;
@@ -198,15 +208,15 @@ static bool judge_config_map(struct arena *arena, const struct admit_input *inpu
         if (!judge_for_target(arena, input, target, &map, has_old ? &old_map : NULL,
                               is_remote, &decision, &concerned))
             return err_nomem(err);
-        /* The other service's variables in a ConfigMap of this one do nothing. */
-        if (by_label != NULL ? target != by_label : !concerned)
+        int heavy = weight(&decision, target == by_label);
+        if ((!concerned && target != by_label) || heavy <= heaviest)
             continue;
+        heaviest = heavy;
         judged->concerned = true;
         judged->target = target->prefix;
         judged->decision = decision;
-        return findings_own(arena, &judged->decision.findings) || err_nomem(err);
     }
-    return !arena->failed || err_nomem(err);
+    return findings_own(arena, &judged->decision.findings) || err_nomem(err);
 }
 
 bool judge_object(struct arena *arena, const struct admit_input *input,
