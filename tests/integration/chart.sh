@@ -126,7 +126,23 @@ policy:
     INTERNAL: {name: 'Corporate "Registry": #1', hostname: registry.corp.example}
     GONE: null
   native: {HARBOR: {hostname: harbor.corp.example}}
-webhooks: {failurePolicy: Ignore, configMapNames: [special]}
+webhooks: {failurePolicy: Ignore, policyFailurePolicy: Ignore, timeoutSeconds: 5, configMapNames: [special], annotations: {a: b}}
+commonLabels: {team: registry}
+imagePullSecrets: [{name: pull}]
+podAnnotations: {a: "1"}
+podLabels: {b: "2"}
+priorityClassName: system-cluster-critical
+nodeSelector: {kubernetes.io/os: linux}
+tolerations: [{key: control-plane, operator: Exists}]
+affinity: {nodeAffinity: {}}
+topologySpreadConstraints: [{maxSkew: 1, topologyKey: rack, whenUnsatisfiable: DoNotSchedule}]
+service: {port: 8443, annotations: {c: d}}
+ports: {https: 9443, metrics: 9080}
+serviceAccount: {name: someone, annotations: {e: f}}
+networkPolicy: {apiServerPorts: [6443], apiServerCIDRs: [10.0.0.1/32], metricsFrom: [{podSelector: {}}]}
+logLevel: debug
+logFormat: text
+extraArgs: ["--threads=1"]
 image: {digest: "sha256:0000000000000000000000000000000000000000000000000000000000000001"}
 END
 everything=(--values "$WORK/everything.yaml")
@@ -147,6 +163,11 @@ with_helm() {
         fi
     done
     render elsewhere "${everything[@]}" && holds "$v, everything" elsewhere
+    is "$v: what may scrape, and where the API server is" '[{"podSelector":{}}] 10.0.0.1/32' "$(q '.[] | select(.kind ==
+        "NetworkPolicy") | "\(.spec.ingress[1].from | tojson) \(.spec.egress[0].to[0].ipBlock.cidr)"')"
+    is "$v: the account's name" someone "$(q '[.[] | (.subjects // [])[].name, .spec.template.spec.serviceAccountName,
+        (select(.kind == "ServiceAccount") | .metadata.name) | select(.)] | unique | join(",")')"
+    is "$v: the common label is everywhere" '' "$(q '.[] | select(.metadata.labels.team != "registry") | .kind')"
     is "$v: a registry that is null is not in the policy" '' "$(grep GONE "$WORK/out.yaml" || true)"
     is "$v: Ignore is for all webhooks" Ignore "$(q '[.[] | select(.kind | endswith("WebhookConfiguration")) |
         .webhooks[].failurePolicy] | unique | join(",")')"
@@ -220,6 +241,11 @@ metrics_are_there
 [ "${NRW_FLAVOUR:-release}" = release ] || finish
 if command -v promtool >/dev/null; then
     exits "the alerts are right" 0 promtool check rules "$chart/files/rules.yaml"
+    # The dashboard's questions, as Grafana would fill them in.
+    jq '{groups: [{name: "dashboard", rules: [.panels[].targets[]?.expr | gsub("\\$__rate_interval"; "5m")] |
+        to_entries | map({record: "x\(.key)", expr: .value})}]}' "$chart/files/dashboard.json" >"$WORK/dashboard.rules"
+    exits "the dashboard's questions are PromQL" 0 promtool check rules "$WORK/dashboard.rules"
+    like "all of them" "$(jq '[.panels[].targets[]?] | length' "$chart/files/dashboard.json") rules found" "$(cat "$BODY")"
     exits "the alerts fire when they should" 0 promtool test rules "$root/deploy/alerts/tests.yaml"
     while read -r alert; do
         like "a test lets $alert fire" "\"$alert\"" "$(cat "$root/deploy/alerts/tests.yaml")"

@@ -62,6 +62,17 @@ ours_start() {
     wait_for 20 'the webhook' hook_ready
 }
 
+# mounted SECRET: its files where the program looks for them, as the kubelet would put them there
+mounted() {
+    local key
+    mkdir -p "$E2E_TMP/tls"
+    for key in tls.crt tls.key; do
+        kubectl -n "$hook_namespace" get secret "$1" -o json | jq -r --arg k "$key" '.data[$k]' |
+            base64 -d >"$E2E_TMP/tls/$key.new"
+        mv -f "$E2E_TMP/tls/$key.new" "$E2E_TMP/tls/$key"
+    done
+}
+
 bundles() { # the CAs of all webhooks, each once
     kubectl get "$configurations" "$release" -o json |
         jq -r '[.items[].webhooks[].clientConfig.caBundle // "none"] | unique | join(",")'
@@ -226,10 +237,7 @@ make_cert hook-ca premade "/CN=$release" "$names"
 kubectl -n "$hook_namespace" create secret generic premade --type kubernetes.io/tls \
     --from-file=tls.crt="$E2E_TMP/pki/premade.crt" --from-file=tls.key="$E2E_TMP/pki/premade.key" \
     --from-file=ca.crt="$E2E_TMP/pki/hook-ca.crt" >/dev/null
-mkdir -p "$E2E_TMP/tls"
-for key in tls.crt tls.key; do
-    kubectl -n "$hook_namespace" get secret premade -o json | jq -r --arg k "$key" '.data[$k]' | base64 -d >"$E2E_TMP/tls/$key"
-done
+mounted premade
 check 'with a Secret made elsewhere' helm_ours install "${ghcr[@]}" --set certificates.mode=secret \
     --set certificates.secretName=premade
 mark=$(wc -l <"$E2E_TMP/log/audit.jsonl")
@@ -246,4 +254,72 @@ same '  no request was forbidden' '' "$(forbidden)"
 run kubectl get clusterroles -o name -l "app.kubernetes.io/instance=$release"
 same '  and no right is cluster-wide' '' "$OUT"
 check 'uninstall with the server alive' helm -n "$hook_namespace" uninstall "$release" --wait --timeout 60s
+ours_wiped
+
+# ---- cert-manager's layout. It is not here itself: what it would do by what the chart asks of it,
+# this file does, with a Secret and a caBundle as cert-manager writes them.
+[ "$E2E_HELM" = 4 ] || exit 0
+crd() { # KIND PLURAL
+    kubectl apply -f - >/dev/null <<END
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: $2.cert-manager.io}
+spec:
+  group: cert-manager.io
+  scope: Namespaced
+  names: {kind: $1, plural: $2}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+END
+    kubectl wait --for=condition=Established "crd/$2.cert-manager.io" --timeout=20s >/dev/null
+}
+certificate() { kubectl -n "$hook_namespace" get certificates.cert-manager.io "$1" -o json; }
+issued() { # the Secret of Certificate $release, from its spec
+    local secret names
+    secret=$(certificate "$release" | jq -r .spec.secretName)
+    names=$(certificate "$release" | jq -r '[.spec.dnsNames[] | "DNS:\(.)"] | join(",")')
+    make_cert cm-ca cm "/" "$names"
+    kubectl -n "$hook_namespace" create secret generic "$secret" --type kubernetes.io/tls --dry-run=client -o yaml \
+        --from-file=tls.crt="$E2E_TMP/pki/cm.crt" --from-file=tls.key="$E2E_TMP/pki/cm.key" \
+        --from-file=ca.crt="$E2E_TMP/pki/cm-ca.crt" | kubectl apply -f - >/dev/null
+    mounted "$secret"
+}
+injected() { # the caBundles, by the annotations
+    local kind from ca n
+    for kind in mutatingwebhookconfiguration validatingwebhookconfiguration; do
+        from=$(kubectl get "$kind" "$release" -o json | jq -r '.metadata.annotations["cert-manager.io/inject-ca-from"]')
+        [ "${from%%/*}" = "$hook_namespace" ] || return 1
+        ca=$(kubectl -n "$hook_namespace" get secret "$(certificate "${from#*/}" | jq -r .spec.secretName)" -o jsonpath='{.data.ca\.crt}')
+        n=$(kubectl get "$kind" "$release" -o json | jq '.webhooks | length')
+        jq -n --argjson n "$n" --arg ca "$ca" '[range($n) | {op: "add", path: "/webhooks/\(.)/clientConfig/caBundle", value: $ca}]' |
+            kubectl patch "$kind" "$release" --type json --field-manager cert-manager-cainjector --patch-file /dev/stdin >/dev/null
+    done
+}
+served() {
+    local address
+    address=$(kubectl -n "$hook_namespace" get service "$release" -o jsonpath='{.spec.clusterIP}')
+    openssl s_client -connect "$address:$E2E_HOOK_PORT" </dev/null 2>/dev/null | openssl x509 -noout -serial
+}
+crd Certificate certificates
+crd Issuer issuers
+make_ca cm-ca
+check 'with cert-manager' helm_ours install "${ghcr[@]}" --set certificates.mode=certManager
+issued
+check '  the CA is injected by the annotation' injected
+check '  the server is ready with the Secret that the Certificate names' ours_start
+check '  and the API server calls' wait_for 10 'the API server to call the webhook' hook_called
+check '  an upgrade by server-side apply' helm_ours upgrade --reuse-values --set replicaCount=3
+same '  keeps the CA' "$(base64_line "$E2E_TMP/pki/cm-ca.crt")" "$(bundles)"
+before=$(served)
+issued
+renewed() { [ "$(served)" != "$before" ]; }
+check '  a renewed certificate is served without a restart' wait_for 15 'the new certificate' renewed
+check '  and trusted' hook_called
+run kubectl get clusterroles -o name -l "app.kubernetes.io/instance=$release"
+same '  no right is cluster-wide' '' "$OUT"
+check '  uninstall' helm -n "$hook_namespace" uninstall "$release" --wait --timeout 60s
+kubectl delete crd certificates.cert-manager.io issuers.cert-manager.io >/dev/null
 ours_wiped
