@@ -54,7 +54,7 @@ static void idle_ones_make_room(void **state)
 static void busy_ones_stay(void **state)
 {
     (void)state;
-    enum { COUNT = 60 };
+    enum { COUNT = 30 };
     struct world *w = world_new(one_small_worker);
     struct peer *busy[LIMIT], *more[COUNT];
     for (int i = 0; i < LIMIT; i++) {

@@ -19,7 +19,7 @@
 #define BATCH           16
 #define HELLO_MS        1000
 #define SILENT_MS       1000
-#define ASKING_MS       2000
+#define ASKING_MS       700
 
 /* Who goes first. A client in order shakes hands and sends its request within
  * milliseconds, so those that take their time go before those that have been served and
@@ -29,7 +29,7 @@ enum worth {
     WORTH_LINGERING,   /* answered and over */
     WORTH_SLOW_HELLO,  /* in the handshake for a second */
     WORTH_SILENT,      /* open for a second and never asked anything */
-    WORTH_SLOW_ASKING, /* has been sending one request for two seconds */
+    WORTH_SLOW_ASKING, /* has been sending one request for most of a second */
     WORTH_CROWD,       /* in the handshake, when half of all are */
     WORTH_IDLE,        /* was served; its client's next request opens a new one */
     WORTH_NEW,         /* open for less than a second */
