@@ -88,7 +88,7 @@ epoch=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || e
 commit=${COMMIT:-$(git -C "$root" rev-parse --short=12 HEAD 2>/dev/null || echo unknown)}
 version=${VERSION:-$(sed -nE 's/^VERSION \?= *//p' "$root/Makefile")}
 bud() { # ARG…
-    if ! nice buildah "${storage[@]}" bud "${options[@]}" --isolation chroot --pull-never \
+    if ! buildah "${storage[@]}" bud "${options[@]}" --isolation chroot --pull-never \
         --build-arg "BASE=$base" --build-arg "TARGETARCH=$arch" "$@" "$source" </dev/null >"$store/build.log" 2>&1; then
         tail -60 "$store/build.log" >&2
         echo "image: the build failed; all of its output: $store/build.log" >&2
