@@ -17,11 +17,11 @@ static void close_cleanup(int *fd)
         close(*fd);
 }
 
-static bool read_all(int fd, const char *path, struct buf *out, struct err *err)
+static bool read_chunks(int fd, const char *path, char *chunk, size_t size,
+                        struct buf *out, struct err *err)
 {
-    char chunk[16384];
     for (;;) {
-        ssize_t n = read(fd, chunk, sizeof(chunk));
+        ssize_t n = read(fd, chunk, size);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -35,6 +35,14 @@ static bool read_all(int fd, const char *path, struct buf *out, struct err *err)
                            out->maximum);
         }
     }
+}
+
+static bool read_all(int fd, const char *path, struct buf *out, struct err *err)
+{
+    char chunk[16384];
+    bool good = read_chunks(fd, path, chunk, sizeof(chunk), out, err);
+    explicit_bzero(chunk, sizeof(chunk)); /* it may have been a private key */
+    return good;
 }
 
 bool file_read(const char *path, struct buf *out, struct err *err)
