@@ -78,8 +78,14 @@ static bool judge_deployment(struct arena *arena, const struct admit_input *inpu
     enum decide_phase phase =
         input->endpoint == ADMIT_MUTATE ? DECIDE_MUTATE : DECIDE_VALIDATE;
     if (!object_workload(arena, target, review->name_space, review->object,
-                         review->old_object, input->config_maps, &workload) ||
-        !decide_deployment(arena, input->policy, target, &workload, phase,
+                         review->old_object, input->config_maps, &workload))
+        return err_nomem(err);
+    /* What was no target before was never judged: its faults are not old ones. Otherwise
+     * a label taken off, a change, and the label put back would lead past the policy. */
+    workload.unchanged =
+        workload.unchanged && object_target(arena, input->policy, review->name_space,
+                                            review->old_object, NULL) == target;
+    if (!decide_deployment(arena, input->policy, target, &workload, phase,
                            &judged->decision))
         return err_nomem(err);
     /* The patch frees what it replaces, and findings quote it. */
