@@ -104,17 +104,28 @@ final class Judge {
     }
 
     /**
-     * Two spellings of one property, and a dash within the words before the key: which of the names
+     * A key in brackets beside the same one without; or two spellings of one property, and a dash in the words before the key: which of the names
      * Spring sees first, in the order of a hash map, decides which spelling it looks for.
      */
     private static boolean leftToChance(Generator.Case one) {
-        return one.env().keySet().stream().anyMatch(name -> {
+        boolean bracketed = one.env().keySet().stream().anyMatch(name -> name.indexOf('[') >= 0
+                && name.indexOf('.') >= 0 && one.env().keySet().stream().anyMatch(
+                        other -> other.indexOf('[') < 0 && stem(other).equals(stem(name))));
+        return bracketed || one.env().keySet().stream().anyMatch(name -> {
             String type = type(name);
             return type != null && dashedHead(name, type) && one.env().keySet().stream()
                     .anyMatch(other -> !other.equals(name) && type.equals(type(other))
                             && one.env().keySet().stream().anyMatch(third -> !third.equals(other)
                                     && uniform(third).equals(uniform(other))));
         });
+    }
+
+    /** The name without the property. */
+    private static String stem(String name) {
+        String u = uniform(name.substring(name.indexOf(':') + 1));
+        return PROPERTIES.stream().filter(property -> !property.isEmpty() && u.endsWith(property))
+                .max(java.util.Comparator.comparingInt(String::length))
+                .map(property -> u.substring(0, u.length() - property.length())).orElse(u);
     }
 
     /** A dash among the characters up to the last letter of the type. */
