@@ -294,6 +294,12 @@ int cli_explain(int argc, char **argv)
     if (count == 0)
         return cli_trouble(&command,
                            "no variable given; write explain NAME[=VALUE]..., or --help");
+    for (size_t i = 0; i < count; i++) {
+        if (arguments[i][0] == '\0' || arguments[i][0] == '=')
+            return cli_trouble(&command,
+                               "\"%s\" has no variable's name: write NAME=VALUE",
+                               arguments[i]);
+    }
     NRW_AUTO_POLICY_DOC struct policy_doc *doc = load_policy(policy_path);
     return doc == NULL ? CLI_TROUBLE : explain(doc->policy, arguments, count, output);
 }

@@ -82,25 +82,6 @@ static bool literal_is(const struct env_var *var, struct str value)
     return !var->has_value_from && str_eq(var->value, value);
 }
 
-/* A valueFrom that names a known ConfigMap key is as good as its value. */
-static bool reads_as(const struct workload *workload, const struct env_var *var,
-                     struct str value)
-{
-    if (!var->has_value_from || str_is_null(var->cm_name))
-        return literal_is(var, value);
-    for (size_t i = 0; i < workload->config_map_count; i++) {
-        const struct config_map *map = &workload->config_maps[i];
-        if (!str_eq(map->name, var->cm_name) ||
-            !str_eq(map->name_space, workload->name_space))
-            continue;
-        for (size_t k = 0; k < map->data_count; k++) {
-            if (str_eq(map->data[k].key, var->cm_key))
-                return str_eq(map->data[k].value, value);
-        }
-    }
-    return false;
-}
-
 static void plan_variable(struct planner *planner, const struct policy_registry *registry,
                           enum spring_property property, struct str value)
 {
@@ -120,7 +101,9 @@ static void plan_variable(struct planner *planner, const struct policy_registry 
     ours = ours && literal_is(var, before);
     if (ours)
         remember(planner->arena, &plan->record, name, value);
-    if (reads_as(planner->workload, var, value))
+    /* A reference is replaced even where it reads the same today: what the pod gets must
+     * not depend on how fresh a cache is. */
+    if (literal_is(var, value))
         return;
     plan->actions[*index] = PLAN_REPLACE;
     plan->values[*index] = value;
