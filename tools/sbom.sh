@@ -2,7 +2,7 @@
 # Writes the bill of materials of the image, CycloneDX 1.5 JSON: the program, its bytes' hash, and
 # what is statically linked into it, in the versions of the very packages it was linked from (the
 # image carries that list). Same image, same file.
-#   tools/sbom.sh [FILE]     default build/sbom.cdx.json
+#   tools/sbom.sh [FILE [IMAGE-ID]]     default build/sbom.cdx.json of an image built now
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 out=${1:-$root/build/sbom.cdx.json}
@@ -10,7 +10,8 @@ mkdir -p "$(dirname "$out")"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-id=$("$root/tools/image.sh" | tail -1)
+id=${2:-}
+[ -n "$id" ] || id=$("$root/tools/image.sh" | tail -1)
 podman() { "$root/tools/image.sh" --podman "$@"; }
 container=$(podman create "$id")
 podman export "$container" | tar -xf - -C "$work" nvcf-registry-webhook usr/share/doc/nvcf-registry-webhook

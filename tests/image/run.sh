@@ -167,7 +167,7 @@ echo "exec to ready: $((sum / runs / 1000)).$(printf '%03d' $((sum / runs % 1000
 at_most "exec to ready (ms)" 1000 $((sum / runs / 1000))
 
 # --- bill of materials --------------------------------------------------------------------
-ok "the SBOM is written" "$root/tools/sbom.sh" "$WORK/sbom.json"
+ok "the SBOM is written" "$root/tools/sbom.sh" "$WORK/sbom.json" "$id"
 if [ -s "$WORK/sbom.json" ]; then
     is "SBOM format" 'CycloneDX 1.5' "$(jq -r '"\(.bomFormat) \(.specVersion)"' "$WORK/sbom.json")"
     is "SBOM names what is linked in" 'curl glibc jansson libmicrohttpd libyaml openssl' \
