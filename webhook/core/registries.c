@@ -151,8 +151,10 @@ static struct registry *find_or_make(struct grouper *grouper, enum artifact arti
         return NULL;
     if (!fresh) {
         struct registry *known = registries_at(grouper->out, *index);
-        if (!known->exists)
+        if (!known->exists) {
+            describe(grouper, known, key);
             bind(grouper, name, known);
+        }
         return known;
     }
     struct registry *registry =

@@ -366,14 +366,14 @@ final class Judge {
                     || hiddenDuplicate(one, env, finding, "hostname");
             case "IncompleteRegistry" -> fails(one, env, finding, "validation", "")
                     || fails(one, env, finding, "conversion", "")
-                    || fails(one, env, finding, "other", "") || alsoAmbiguous(said, finding);
+                    || fails(one, env, finding, "other", "");
             case "InvalidValue" -> fails(one, env, finding, "conversion", "");
             case "InvalidKey" -> doesNotBind(one, finding);
             case "UnmatchableHostname" -> unmatchable(one, env, finding);
             case "DuplicateVariable" -> ambiguous(one, finding);
             default -> false;
         };
-        return true_ ? "" : "denied as " + name + " " + text(finding, "key") + " ("
+        return true_ || alsoAmbiguous(said, finding) ? "" : "denied as " + name + " " + text(finding, "key") + " ("
                 + text(finding, "path") + "), but " + compact.of(answer(one.service(), env));
     }
 
