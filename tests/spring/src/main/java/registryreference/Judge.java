@@ -114,9 +114,7 @@ final class Judge {
         return bracketed || one.env().keySet().stream().anyMatch(name -> {
             String type = type(name);
             return type != null && dashedHead(name, type) && one.env().keySet().stream()
-                    .anyMatch(other -> !other.equals(name) && type.equals(type(other))
-                            && one.env().keySet().stream().anyMatch(third -> !third.equals(other)
-                                    && uniform(third).equals(uniform(other))));
+                    .anyMatch(other -> !other.equals(name) && stem(other).equals(stem(name)));
         });
     }
 
