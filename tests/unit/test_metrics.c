@@ -177,10 +177,17 @@ static void process_values(void **state)
     buf_done(&out);
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0);
+    /* Asked again within the second: as it was. By another one: as it is. */
     expose(metrics, &out);
+    assert_true(value_of(&out, "process_open_fds") == before);
+    buf_done(&out);
+    struct metrics *other = metrics_new("1", "c");
+    assert_non_null(other);
+    expose(other, &out);
     assert_true(value_of(&out, "process_open_fds") == before + 1);
     close(fd);
     buf_done(&out);
+    metrics_free(other);
     metrics_free(metrics);
 }
 

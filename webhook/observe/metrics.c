@@ -13,10 +13,12 @@
 #include "observe/metrics.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "observe/process.h"
+#include "util/clock.h"
 #include "util/mem.h"
 
 #define PREFIX "nvcf_registry_webhook_"
@@ -75,7 +77,20 @@ static const struct {
 #define BUCKETS    NRW_COUNT(buckets)
 #define HASH_WORDS 9u /* 64 hexadecimal digits and some room */
 
+/* What the kernel knows is asked at most once a second, however often it is scraped: the
+ * kernel lists every open descriptor for it, and a crowd of scrapers would keep a worker
+ * from everybody else. */
+#define PROCESS_AGE_MS  1000
+#define PROCESS_MAXIMUM 16384u
+
+struct process_lines {
+    pthread_mutex_t lock;
+    struct buf text;
+    int64_t made_at; /* clock_mono_millis */
+};
+
 struct metrics {
+    struct process_lines *process;
     char *version;
     char *commit;
     double start_time;
@@ -108,7 +123,12 @@ struct metrics *metrics_new(const char *version, const char *commit)
         return NULL;
     metrics->version = mem_strdup(version);
     metrics->commit = mem_strdup(commit);
-    if (metrics->version == NULL || metrics->commit == NULL) {
+    metrics->process = mem_calloc(1, sizeof(*metrics->process));
+    if (metrics->process != NULL) {
+        pthread_mutex_init(&metrics->process->lock, NULL);
+        buf_init(&metrics->process->text, PROCESS_MAXIMUM);
+    }
+    if (metrics->version == NULL || metrics->commit == NULL || metrics->process == NULL) {
         metrics_free(metrics);
         return NULL;
     }
@@ -120,6 +140,11 @@ void metrics_free(struct metrics *metrics)
 {
     if (metrics == NULL)
         return;
+    if (metrics->process != NULL) {
+        buf_done(&metrics->process->text);
+        pthread_mutex_destroy(&metrics->process->lock);
+    }
+    mem_free(metrics->process);
     mem_free(metrics->version);
     mem_free(metrics->commit);
     mem_free(metrics);
@@ -436,6 +461,22 @@ static void write_kube(const struct metrics *metrics, struct buf *out)
     }
 }
 
+static void write_process(const struct metrics *metrics, struct buf *out)
+{
+    struct process_lines *lines = metrics->process;
+    int64_t now = clock_mono_millis();
+    pthread_mutex_lock(&lines->lock);
+    if (lines->text.size == 0 || lines->text.failed ||
+        now - lines->made_at >= PROCESS_AGE_MS) {
+        buf_clear(&lines->text);
+        process_write(metrics->start_time, &lines->text);
+        lines->made_at = now;
+    }
+    if (!lines->text.failed)
+        buf_str(out, buf_view(&lines->text));
+    pthread_mutex_unlock(&lines->lock);
+}
+
 void metrics_write(const struct metrics *metrics, struct buf *out)
 {
     head(out, "build_info", "gauge", "The program; the value is always 1.");
@@ -463,5 +504,5 @@ void metrics_write(const struct metrics *metrics, struct buf *out)
                 atomic_load(&metrics->in_flight));
     write_http_errors(metrics, out);
     write_kube(metrics, out);
-    process_write(metrics->start_time, out);
+    write_process(metrics, out);
 }
