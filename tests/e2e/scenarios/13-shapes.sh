@@ -93,10 +93,12 @@ END
 kubectl -n nvcf delete statefulset other >/dev/null
 check 'the label taken away: opting out is allowed' kubectl -n nvcf label deployment bare app.kubernetes.io/name-
 check '  and then it is nobody of ours' kubectl -n nvcf set env deployment/bare "${registry}_DOCKER_HOSTNAME=x.example"
-# Its env is as it was, so this is a warning and no refusal: never in the way.
-check '  coming back with a collision' kubectl -n nvcf label deployment bare \
+# Its env is as it was, but it was never judged: opting out and back is no way past the policy.
+expect_refused '  coming back with a collision is refused' kubectl -n nvcf label deployment bare \
     app.kubernetes.io/name=helm-nvcf-api
-expect_text '    is said' 'Warning: BuiltinCollision DOCKER'
+expect_text '    by name' 'BuiltinCollision DOCKER'
+check '  and put right first, it comes back' kubectl -n nvcf set env deployment/bare "${registry}_DOCKER_HOSTNAME-"
+check '    under the policy' kubectl -n nvcf label deployment bare app.kubernetes.io/name=helm-nvcf-api
 check 'foreground deletion' kubectl -n nvcf delete deployment second --cascade=foreground --timeout=30s
 
 parallel() { # 40 changes from four sides at once
