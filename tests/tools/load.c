@@ -44,7 +44,7 @@ static char uid[128];
 static SSL_CTX *ctx;
 static int64_t deadline; /* of --seconds */
 
-static volatile sig_atomic_t told_to_stop;
+static atomic_int told_to_stop; /* set in a signal handler, read by all threads */
 static atomic_uint sent, failed, closed, handshakes;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char first_failure[256];
