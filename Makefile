@@ -181,7 +181,7 @@ sbom:
 	@tools/setup.sh image
 	@tools/sbom.sh
 bench: test-programs
-	@NRW_BIN=$(abspath $(BIN)) NRW_BUILD=$(abspath $B) bench/run.sh
+	@NRW_BIN=$(abspath $(BIN)) NRW_BUILD=$(abspath $B) bench/run.sh $(T)
 
 format:
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i

@@ -123,7 +123,10 @@ int main(int argc, char **argv)
             parse[round] = parse_once(text, n, times);
             answer[round] = answer_once(doc->policy, text, n, times);
             if (raw != NULL)
-                fprintf(raw, "%zu\t%.3f\t%.3f\n", n, parse[round], answer[round]);
+                fprintf(raw,
+                        "%zu\tjansson\tparse\tus\t%zu\t%.3f\n"
+                        "%zu\tours\tanswer\tus\t%zu\t%.3f\n",
+                        n, round + 1, parse[round], n, round + 1, answer[round]);
         }
         qsort(parse, ROUNDS, sizeof(double), by_value);
         qsort(answer, ROUNDS, sizeof(double), by_value);

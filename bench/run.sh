@@ -1,37 +1,123 @@
 #!/usr/bin/env bash
-# Measures, side by side in one run, and writes bench/RESULTS.md and bench/results.tsv.
-#   make bench
+# Measures, side by side and interleaved, and writes bench/RESULTS.md and bench/results.tsv.
+#   make bench           every part
+#   make bench T=core    one part; the others stay in both files as they were measured
 # Everything else on the machine should be still; the load before and after is written down.
+#
+# A part is a function part_NAME below, or an executable bench/NAME/run.sh that is found by
+# itself. It is started in the root of the project with NRW_BUILD, NRW_BIN and NRW_BENCH_OUT set
+# and writes two files:
+#   $NRW_BENCH_OUT/NAME.md    its section of RESULTS.md, from "## Title" on
+#   $NRW_BENCH_OUT/NAME.tsv   its rows of results.tsv: case, subject, measure, unit, round, value
+# Where and when it was measured is added here. A part that fails leaves both files alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build=${NRW_BUILD:-build/release}
-review=tests/e2e/recorded/helm4-upgrade-guide.03-mutate-UPDATE-Deployment.json
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+export NRW_BUILD=${NRW_BUILD:-$PWD/build/release}
+export NRW_BIN=${NRW_BIN:-$NRW_BUILD/nvcf-registry-webhook}
+export NRW_BENCH_OUT=$PWD/build/bench
+results=bench/RESULTS.md
+raw=bench/results.tsv
+mkdir -p "$NRW_BENCH_OUT"
+
+part_core() {
+    "$NRW_BUILD/bench/core" tests/e2e/recorded/helm4-upgrade-guide.03-mutate-UPDATE-Deployment.json \
+        "$NRW_BENCH_OUT/core.tsv" >"$NRW_BENCH_OUT/core.table"
+    {
+        echo '## The core: bytes of a review to bytes of the answer'
+        echo
+        echo 'Microseconds, the median of 31 interleaved rounds (least–most). jansson'"'"'s column is the'
+        echo 'parse of the same bytes alone, which is where a webhook that parses all of it begins. The'
+        echo 'decision injects two registries.'
+        echo
+        echo '| bytes | jansson parse alone | review to answer | ratio |'
+        echo '|---|---|---|---|'
+        cat "$NRW_BENCH_OUT/core.table"
+    } >"$NRW_BENCH_OUT/core.md"
+}
 
 load() { cut -d' ' -f1 /proc/loadavg; }
-before=$(load)
-"$build/bench/core" "$review" "$scratch/core.tsv" >"$scratch/core.md"
-after=$(load)
-{
-    echo '# What was measured'
-    echo
-    echo "Written by \`make bench\` on $(date -u +%Y-%m-%d), commit $(git rev-parse --short=12 HEAD),"
-    echo "$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -1), $(nproc) cores," \
-        "load $before before and $after after. Raw data: results.tsv."
-    echo
-    echo '## The core: bytes of a review to bytes of the answer'
-    echo
-    echo 'Microseconds, the median of 31 interleaved rounds (least–most). jansson'"'"'s column is the'
-    echo 'parse of the same bytes alone, which is where a webhook that parses all of it begins. The'
-    echo 'decision injects two registries.'
-    echo
-    echo '| bytes | jansson parse alone | review to answer | ratio |'
-    echo '|---|---|---|---|'
-    cat "$scratch/core.md"
-} >bench/RESULTS.md
-{
-    echo -e 'bytes\tjansson_parse_us\treview_to_answer_us'
-    cat "$scratch/core.tsv"
-} >bench/results.tsv
-cat bench/RESULTS.md
+machine() {
+    echo "$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -1), $(nproc) cores, Linux $(uname -r)"
+}
+commit() { # with a mark where it is not what was built
+    local dirty=
+    git diff --quiet HEAD -- . ':!bench/RESULTS.md' ':!bench/results.tsv' ':!docs' 2>/dev/null || dirty=' and changes'
+    echo "$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)$dirty"
+}
+
+parts() { # every part's name, in the order of the document
+    local script
+    echo core
+    for script in bench/*/run.sh; do
+        [ ! -x "$script" ] || basename "$(dirname "$script")"
+    done
+}
+
+# The section of a part as RESULTS.md has it now, marks included.
+old_section() { # NAME
+    [ ! -e "$results" ] || sed -n "/^<!-- part $1 -->\$/,/^<!-- end $1 -->\$/p" "$results"
+}
+measure() { # NAME -> files NAME.md, NAME.tsv and NAME.when in $NRW_BENCH_OUT
+    local before
+    before=$(load)
+    rm -f "$NRW_BENCH_OUT/$1.md" "$NRW_BENCH_OUT/$1.tsv"
+    if [ "$(type -t "part_$1")" = function ]; then
+        "part_$1"
+    else
+        "bench/$1/run.sh"
+    fi
+    if [ ! -s "$NRW_BENCH_OUT/$1.md" ] || [ ! -s "$NRW_BENCH_OUT/$1.tsv" ]; then
+        echo "bench: the part $1 left no $1.md or $1.tsv in $NRW_BENCH_OUT" >&2
+        exit 1
+    fi
+    echo "Measured $(date -u '+%Y-%m-%d %H:%M') UTC at commit $(commit), load $before before and $(load) after." \
+        >"$NRW_BENCH_OUT/$1.when"
+}
+
+assemble() { # NAME… that were measured now
+    local part now=" $* "
+    {
+        echo '# What was measured'
+        echo
+        echo "Written by \`make bench\` on $(date -u +%Y-%m-%d), commit $(commit), on:"
+        echo "$(machine), $(${CC:-gcc} --version | head -1)."
+        echo 'Raw data: results.tsv. How to read it: docs/PERFORMANCE.md.'
+        for part in $(parts); do
+            if [[ $now == *" $part "* ]]; then
+                echo
+                echo "<!-- part $part -->"
+                cat "$NRW_BENCH_OUT/$part.md"
+                echo
+                cat "$NRW_BENCH_OUT/$part.when"
+                echo "<!-- end $part -->"
+            elif [ -n "$(old_section "$part")" ]; then
+                echo
+                old_section "$part"
+            fi
+        done
+    } >"$NRW_BENCH_OUT/RESULTS.md"
+    {
+        printf 'part\tcase\tsubject\tmeasure\tunit\tround\tvalue\n'
+        for part in $(parts); do
+            if [[ $now == *" $part "* ]]; then
+                sed "s/^/$part\t/" "$NRW_BENCH_OUT/$part.tsv"
+            elif [ -e "$raw" ]; then
+                awk -F'\t' -v part="$part" 'NF == 7 && $1 == part' "$raw"
+            fi
+        done
+    } >"$NRW_BENCH_OUT/results.tsv"
+    mv "$NRW_BENCH_OUT/RESULTS.md" "$results"
+    mv "$NRW_BENCH_OUT/results.tsv" "$raw"
+}
+
+chosen=("$@")
+[ ${#chosen[@]} -gt 0 ] || mapfile -t chosen < <(parts)
+for part in "${chosen[@]}"; do
+    parts | grep -qx "$part" || {
+        echo "bench: no part '$part'; there are: $(parts | paste -sd' ')" >&2
+        exit 2
+    }
+    measure "$part"
+done
+assemble "${chosen[@]}"
+cat "$results"
