@@ -9,6 +9,7 @@
 #   make test                  unit, cases, fuzz replay, integration, lint; the last line counts
 #   make check [SANITIZER=…]   unit and integration tests in one flavour
 #   make unit | cases | fuzz-replay | integration | lint     one suite; T=name picks one test
+#   make long                  what takes minutes and a control plane
 #   make fuzz                  the libFuzzer targets; make fuzz-run T=review SECONDS=600
 #   make e2e | spring | image | sbom | bench                 need more than Debian's packages
 #   make format                clang-format over every C file
@@ -94,7 +95,7 @@ FUZZ_BIN := $(FUZZ_SRC:%.c=$B/%)
 TOOL_SRC := $(sort $(wildcard tests/tools/*.c bench/*.c))
 TOOL_BIN := $(TOOL_SRC:%.c=$B/%)
 
-.PHONY: all setup test-programs unit cases fuzz-replay integration lint check test demo \
+.PHONY: all setup test-programs unit cases fuzz-replay integration long lint check test demo \
         fuzz fuzz-run e2e spring image sbom bench format install clean
 all: $(if $(HAVE_MAIN),$(BIN),$B/libwebhook.a)
 
@@ -149,7 +150,7 @@ test-programs: all $(UNIT_BIN) $(REPLAY_BIN) $(TOOL_BIN)
 
 # --- suites -----------------------------------------------------------------------------
 RUN := tests/run
-unit cases fuzz-replay integration: test-programs
+unit cases fuzz-replay integration long: test-programs
 	@$(RUN) $(FLAVOUR) $@ $(T)
 lint: all
 	@$(RUN) $(FLAVOUR) lint $(T)

@@ -3,6 +3,7 @@
 # p99 stays within twice what it is without (or SLACK_US above it, whichever is more: the
 # attacker takes its share of the same processors), memory stays bounded, descriptors come
 # back, and nothing crashes. NRW_BIN may be a sanitizer's build.
+# Runs alone: latencies are compared.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 # Clients of another build than the server, so that they are not what is slow.

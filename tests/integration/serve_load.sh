@@ -2,6 +2,7 @@
 # Many requests: none fails, memory stays where it was, and too many connections do no harm.
 # Prints the figures. In flavours with sanitizers there are fewer requests, and memory is not
 # judged.
+# Runs alone: processor time and memory are measured.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 

@@ -1,5 +1,5 @@
 /* The rotation without an API server: options, and what it says while nobody answers.
- * With one it is tested by tests/integration/certs_live.sh. */
+ * With one it is tested by tests/long/certs_live.sh. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -5,12 +5,9 @@
 # The programs come from the control plane suite's cache; where it is empty, all is skipped
 # (tests/e2e/tools/build.sh etcd kube-apiserver helm4 fills it).
 set -euo pipefail
-source "$(dirname "$0")/lib.sh"
+# shellcheck source=../integration/lib.sh
+source "$(dirname "$0")/../integration/lib.sh"
 
-if [ -z "${NRW_LONG:-}" ]; then
-    skip 'certificates against a real API server' 'takes five minutes; NRW_LONG=1 runs it'
-    finish
-fi
 replica=${NRW_BUILD:-$root/build/release}/tests/tools/rotate_replica
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/nvcf-registry-webhook
 E2E_TMP=$WORK/cluster
