@@ -220,6 +220,18 @@ bool cli_choice(const struct cli_command *command, const char *option, const cha
     return false;
 }
 
+int cli_format(struct cli *cli, const char *const *formats, size_t count,
+               unsigned *ret_index)
+{
+    const char *value;
+    int got;
+    while ((got = cli_next(cli, &value)) > 0) {
+        if (!cli_choice(cli->command, "-o", value, formats, count, ret_index))
+            return CLI_BAD;
+    }
+    return got;
+}
+
 /* --- help -----------------------------------------------------------------------------
  */
 

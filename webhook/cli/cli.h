@@ -89,6 +89,11 @@ void cli_note(const struct cli_command *command, const char *fmt, ...) NRW_PRINT
 bool cli_choice(const struct cli_command *command, const char *option, const char *value,
                 const char *const *words, size_t count, unsigned *ret_index);
 
+/* Walks the options of a verb whose only one is -o FORMAT. CLI_END, CLI_HELP or CLI_BAD.
+ */
+int cli_format(struct cli *cli, const char *const *formats, size_t count,
+               unsigned *ret_index);
+
 /* Reads a file or "-" (standard input) into `out`, whose maximum is the limit. False, and
  * said in one line. */
 bool cli_read(const struct cli_command *command, const char *path, struct buf *out);

@@ -4,10 +4,9 @@
 #include <unistd.h>
 
 #include "admit/render.h"
-#include "cli/cli.h"
+#include "cli/policy_arg.h"
 #include "core/decide.h"
 #include "core/spring.h"
-#include "policy/policy_file.h"
 
 #define OUTPUT_MAXIMUM (64u * 1024u * 1024u)
 
@@ -250,26 +249,6 @@ static int explain(const struct policy *policy, char **arguments, size_t count,
     return denied ? CLI_NOT_GOOD : CLI_GOOD;
 }
 
-static struct policy_doc *load_policy(const char *path)
-{
-    NRW_AUTO_BUF struct buf text;
-    struct err err = {.code = ERR_NONE};
-    buf_init(&text, POLICY_FILE_MAX_BYTES);
-    if (path != NULL && !cli_read(&command, path, &text))
-        return NULL;
-    struct policy_doc *doc = path != NULL ? policy_file_parse(buf_view(&text), &err)
-                                          : policy_doc_new(str_of(empty_policy), &err);
-    if (doc != NULL && doc->policy != NULL)
-        return doc;
-    if (doc == NULL)
-        cli_trouble(&command, "%s", err.message);
-    else
-        cli_trouble(&command, "%s is no valid policy: %.*s", path,
-                    STR_ARG(policy_doc_summary(&doc->arena, doc)));
-    policy_doc_free(doc);
-    return NULL;
-}
-
 int cli_explain(int argc, char **argv)
 {
     static const char *const outputs[] = {"text", "json"};
@@ -300,6 +279,9 @@ int cli_explain(int argc, char **argv)
                                "\"%s\" has no variable's name: write NAME=VALUE",
                                arguments[i]);
     }
-    NRW_AUTO_POLICY_DOC struct policy_doc *doc = load_policy(policy_path);
+    NRW_AUTO_POLICY_DOC struct policy_doc *doc =
+        policy_path != NULL
+            ? cli_policy_file(&command, policy_path)
+            : cli_policy_text(&command, str_of(empty_policy), "the empty policy");
     return doc == NULL ? CLI_TROUBLE : explain(doc->policy, arguments, count, output);
 }

@@ -6,10 +6,9 @@
 #include "admit/judge.h"
 #include "admit/object.h"
 #include "admit/render.h"
-#include "cli/cli.h"
 #include "cli/diff.h"
 #include "cli/manifests.h"
-#include "policy/policy_file.h"
+#include "cli/policy_arg.h"
 #include "policy/yaml_write.h"
 
 #define OUTPUT_MAXIMUM   (256u * 1024u * 1024u)
@@ -329,35 +328,15 @@ static bool review_one(struct run *run, json_t *json, struct err *err)
     return good;
 }
 
-static struct policy_doc *parse_policy(struct str text, const char *label)
-{
-    struct err err = {.code = ERR_NONE};
-    struct policy_doc *doc = policy_file_parse(text, &err);
-    if (doc == NULL) {
-        cli_trouble(&command, "%s: %s", label, err.message);
-        return NULL;
-    }
-    if (doc->policy != NULL)
-        return doc;
-    struct str summary = policy_doc_summary(&doc->arena, doc);
-    cli_trouble(&command, "%s is no valid policy: %.*s; `lint` says all of it", label,
-                STR_ARG(summary));
-    policy_doc_free(doc);
-    return NULL;
-}
-
 static struct policy_doc *find_policy(const char *path, const struct manifests *manifests)
 {
-    NRW_AUTO_BUF struct buf text;
-    buf_init(&text, POLICY_FILE_MAX_BYTES);
     if (path != NULL)
-        return cli_read(&command, path, &text) ? parse_policy(buf_view(&text), path)
-                                               : NULL;
+        return cli_policy_file(&command, path);
     struct str given = manifests_policy(manifests);
     if (!str_is_null(given))
-        return parse_policy(given, "the policy among the documents");
+        return cli_policy_text(&command, given, "the policy among the documents");
     cli_note(&command, "no policy given (-p FILE): the built-in example is used");
-    return parse_policy(str_of(policy_example), "the example policy");
+    return cli_policy_text(&command, str_of(policy_example), "the example policy");
 }
 
 static int review_all(struct run *run, const struct manifests *manifests)

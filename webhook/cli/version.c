@@ -22,15 +22,10 @@ int cli_version(int argc, char **argv)
     static const char *const formats[] = {"text", "json"};
     unsigned format = OUTPUT_TEXT;
     struct cli cli;
-    const char *value;
     cli_init(&cli, &command, argc, argv);
-    for (int got; (got = cli_next(&cli, &value)) != CLI_END;) {
-        if (got == CLI_HELP)
-            return CLI_GOOD;
-        if (got == CLI_BAD ||
-            !cli_choice(&command, "-o", value, formats, NRW_COUNT(formats), &format))
-            return CLI_TROUBLE;
-    }
+    int end = cli_format(&cli, formats, NRW_COUNT(formats), &format);
+    if (end != CLI_END)
+        return end == CLI_HELP ? CLI_GOOD : CLI_TROUBLE;
     size_t count;
     char **arguments = cli_arguments(&cli, &count);
     if (count > 0)
