@@ -69,7 +69,10 @@ static void judge_twin(const struct judge *judge, const struct registry *registr
                      "start",
                      STR_ARG(registry->first->variable), STR_ARG(registry->map_key),
                      STR_ARG(builtin->key)),
-        arena_printf(judge->arena, "write the key as %.*s", STR_ARG(builtin->env)));
+        arena_printf(judge->arena,
+                     "choose another key for a registry of your own; to tune the "
+                     "built-in, write its key as %.*s",
+                     STR_ARG(builtin->env)));
 }
 
 /* Blank, or not set at all where the API's own YAML sets nothing either. */
