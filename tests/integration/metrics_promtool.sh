@@ -30,7 +30,7 @@ p=nvcf_registry_webhook_
 for name in admission_requests_total admission_duration_seconds findings_total policy_info policy_registries \
     policy_reloads_total policy_last_success_timestamp_seconds certificate_expiry_timestamp_seconds \
     certificate_rotations_total tls_handshakes_total connections requests_in_flight http_errors_total \
-    kube_requests_total build_info; do
+    kube_requests_total log_lines_dropped_total build_info; do
     like "has $name" "^# TYPE $p$name (counter|gauge|histogram)\$" "$(cat "$WORK/metrics")"
 done
 for name in cpu_seconds_total resident_memory_bytes virtual_memory_bytes virtual_memory_max_bytes open_fds max_fds \

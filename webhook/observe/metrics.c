@@ -19,6 +19,7 @@
 
 #include "observe/process.h"
 #include "util/clock.h"
+#include "util/log.h"
 #include "util/mem.h"
 
 #define PREFIX "nvcf_registry_webhook_"
@@ -504,5 +505,8 @@ void metrics_write(const struct metrics *metrics, struct buf *out)
                 atomic_load(&metrics->in_flight));
     write_http_errors(metrics, out);
     write_kube(metrics, out);
+    head(out, "log_lines_dropped_total", "counter",
+         "Log lines lost because standard error could not take them.");
+    buf_printf(out, PREFIX "log_lines_dropped_total %" PRIu64 "\n", log_lines_lost());
     write_process(metrics, out);
 }

@@ -1,7 +1,8 @@
-/* One line per event, to standard error, as JSON (machines) or text (people). A line is
- * built whole and written with one write(2), so that lines of several threads never mix;
- * a full disk or a closed pipe loses the line and nothing else. Any thread; the settings
- * are made once, before the first thread. */
+/* One line per event, to standard error, as JSON (machines) or text (people). Lines of
+ * several threads never mix, and nobody ever waits for who reads them: while a full
+ * disk, a reader that stopped or one that is gone takes nothing, lines are lost, counted,
+ * and their number is the first thing that the log says afterwards. Any thread; the
+ * settings are made once, before the first thread. */
 #ifndef NRW_UTIL_LOG_H
 #define NRW_UTIL_LOG_H
 
@@ -31,6 +32,8 @@ struct log_field {
 void log_setup(enum log_level least, enum log_format format);
 bool log_level_parse(const char *name, enum log_level *ret_level);
 bool log_enabled(enum log_level level);
+/* Since the start. */
+uint64_t log_lines_lost(void);
 void log_fields(enum log_level level, const char *message,
                 const struct log_field *fields);
 
