@@ -167,4 +167,33 @@ else
     is "serves all the same" 200 "$STATUS"
 fi
 stop_server
+
+# --- a client CA that comes without a certificate (that is the cluster's, or made up) --------
+# Both kinds go the same way; tests/e2e/scenarios/14 does it with --tls-secret.
+for name in one two; do make_cert "$WORK/$name" client DNS:client.example; done
+cp "$WORK/one/ca.crt" "$WORK/client-ca.crt"
+start_server --demo --client-ca "$WORK/client-ca.crt" --drain-seconds 0
+demo() { # [CLIENT-CA]: asks, with a certificate of that CA
+    local -a certificate=()
+    [ $# -eq 0 ] || certificate=(--cert "$WORK/$1/client.crt" --key "$WORK/$1/client.key")
+    curl -fsS --insecure --max-time 5 "${certificate[@]}" "$URL/healthz"
+}
+refused() { ! demo "$@"; }
+ok "who shows a certificate of the client CA is served" demo one
+ok "of another one not" refused two
+ok "nor who shows none" refused
+cat "$WORK/one/ca.crt" "$WORK/two/ca.crt" >"$WORK/client-ca.crt"
+ok "another client CA beside it is taken" until_ok 50 demo two
+ok "and the first is served still" demo one
+cp "$WORK/two/ca.crt" "$WORK/client-ca.crt"
+ok "the first is taken out" until_ok 50 refused one
+ok "the other stays" demo two
+before=$(rotations failure)
+echo nonsense >"$WORK/client-ca.crt"
+ok "one that is none is counted" until_ok 50 rotations_are failure $((before + 1))
+ok "and leaves what was" demo two
+ok "which is not nobody" refused
+stop_server
+exits "and ends the start" 1 "$NRW_BIN" serve --demo --listen 127.0.0.1:0 --metrics-listen none --client-ca "$WORK/client-ca.crt"
+like "with its reason" 'client CA' "$(cat "$BODY")"
 finish

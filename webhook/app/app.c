@@ -25,10 +25,8 @@
 #include "net/server.h"
 #include "observe/metrics.h"
 #include "util/clock.h"
-#include "util/file.h"
 #include "util/log.h"
 
-#define CLIENT_CA_MAXIMUM        (1u << 20)
 #define TICK_SECONDS             10
 #define STOP_WAIT_MS             10000u
 #define BURST_BYTES              (8u << 20) /* since the last trim: worth one */
@@ -88,13 +86,9 @@ static bool build(struct app *app, struct err *err)
                                     .metrics = app->metrics,
                                     .client_names = options->client_names,
                                     .client_name_count = options->client_name_count,
-                                    .handover = PTHREAD_MUTEX_INITIALIZER,
                                     .on_policy = on_policy,
                                     .context = app};
-    buf_init(&app->publish.client_ca_pem, CLIENT_CA_MAXIMUM);
-    if (options->cluster.tls_secret != NULL && options->client_ca != NULL &&
-        !file_read(options->client_ca, &app->publish.client_ca_pem, err))
-        return false;
+    publish_init(&app->publish);
     app->handlers.snapshots = app->snapshots;
     app->handlers.health = &app->health;
     app->handlers.metrics = app->metrics;
@@ -254,9 +248,7 @@ static void stop(struct app *app)
     if (app->server != NULL)
         net_server_stop(app->server, STOP_WAIT_MS);
     cluster_free(app->cluster);
-    buf_done(&app->publish.client_ca_pem);
-    if (app->publish.waiting != NULL)
-        net_tls_free(app->publish.waiting);
+    publish_done(&app->publish);
     metrics_free(app->metrics);
     snapshots_free(app->snapshots);
 }

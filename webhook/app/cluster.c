@@ -208,7 +208,6 @@ static bool on_certificate(void *context, struct str cert_pem, struct str key_pe
     const struct publish_pair pair = {
         .cert_pem = cert_pem,
         .key_pem = key_pem,
-        .client_ca_pem = buf_view(&cluster->setup.publish->client_ca_pem),
         .origin = origin,
     };
     return publish_certificate(cluster->setup.publish, &pair, PUBLISH_ALOUD, err);

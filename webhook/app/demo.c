@@ -32,7 +32,6 @@ bool demo_certificate(struct publish *publish, struct err *err)
     const struct publish_pair pair = {
         .cert_pem = buf_view(&leaf.cert),
         .key_pem = buf_view(&leaf.key),
-        .client_ca_pem = STR(""),
         .origin = "a throw-away certificate",
     };
     return publish_certificate(publish, &pair, PUBLISH_ALOUD, err);

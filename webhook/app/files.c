@@ -80,6 +80,14 @@ static bool take_certificate(struct source *source, const struct buf parts[PARTS
     return publish_certificate(source->files->options.publish, &pair, tone, err);
 }
 
+/* For a certificate that comes from elsewhere. */
+static bool take_client_ca(struct source *source, const struct buf parts[PARTS_MAXIMUM],
+                           enum publish_tone tone, struct err *err)
+{
+    return publish_client_ca(source->files->options.publish, buf_view(&parts[0]),
+                             source->paths[0], tone, err);
+}
+
 static void add_source(struct files *files, struct source source)
 {
     source.files = files;
@@ -302,6 +310,11 @@ struct files *files_new(const struct files_options *options, struct err *err)
                                           .refuse = publish_certificate_refused,
                                           .paths = {options->tls_cert, options->tls_key,
                                                     options->client_ca},
+                                          .part_maximum = PEM_FILE_MAXIMUM});
+    else if (options->client_ca != NULL)
+        add_source(files, (struct source){.take = take_client_ca,
+                                          .refuse = publish_certificate_refused,
+                                          .paths = {options->client_ca},
                                           .part_maximum = PEM_FILE_MAXIMUM});
     for (size_t i = 0; i < files->source_count; i++) {
         if (!first_look(&files->sources[i], err)) {

@@ -1,6 +1,7 @@
-/* The policy file and the certificate's files, kept current: a thread of its own reads
- * them again when inotify says that something in their folders changed, every ten seconds
- * (a symlink swapped elsewhere tells nobody), and when asked to (SIGHUP).
+/* The policy file, the certificate's files and the client CA's, kept current: a thread of
+ * its own reads them again when inotify says that something in their folders changed,
+ * every ten seconds (a symlink swapped elsewhere tells nobody), and when asked to
+ * (SIGHUP).
  *
  * A change is taken when two reads 200 ms apart agree, so that half of a file that is
  * being written is not taken for the whole. One that is not good is tried for a second

@@ -1,6 +1,8 @@
 /* New things into force; see publish.h. */
 #include "app/publish.h"
 
+#include <openssl/crypto.h>
+
 #include "certs/inspect.h"
 #include "certs/time.h"
 #include "net/server.h"
@@ -10,6 +12,7 @@
 
 #define FINDINGS_LOGGED 50u
 #define INSPECT_MAXIMUM (4u << 20)
+#define PEM_MAXIMUM     (1u << 20)
 
 /* --- policy ---------------------------------------------------------------------------
  */
@@ -167,19 +170,130 @@ static bool use_certificate(struct publish *publish, const struct publish_pair *
     return true;
 }
 
-bool publish_certificate(struct publish *publish, const struct publish_pair *pair,
-                         enum publish_tone tone, struct err *err)
+static void wipe(struct buf *buf)
 {
-    struct err why = {0};
-    if (!use_certificate(publish, pair, &why)) {
-        if (tone == PUBLISH_ALOUD)
-            publish_certificate_refused(publish, pair->origin, &why);
-        return err_set(err, why.code, "%s", why.message);
+    if (buf->data != NULL)
+        OPENSSL_cleanse(buf->data, buf->capacity);
+    buf_done(buf);
+}
+
+/* Without memory for it the pair counts as not taken, and will be offered again. */
+static bool keep_pair(struct publish *publish, const struct publish_pair *pair,
+                      struct err *err)
+{
+    struct buf cert, key;
+    buf_init(&cert, PEM_MAXIMUM);
+    buf_init(&key, PEM_MAXIMUM);
+    bool good = buf_reserve(&key, pair->key_pem.n) && buf_str(&cert, pair->cert_pem) &&
+                buf_str(&key, pair->key_pem);
+    if (!good) {
+        buf_done(&cert);
+        wipe(&key);
+        return err_nomem(err);
     }
+    buf_done(&publish->cert_pem);
+    wipe(&publish->key_pem);
+    publish->cert_pem = cert;
+    publish->key_pem = key;
+    snprintf(publish->pair_origin, sizeof(publish->pair_origin), "%s", pair->origin);
+    return true;
+}
+
+/* Under `pairing`. */
+static bool take_pair(struct publish *publish, const struct publish_pair *pair,
+                      struct err *err)
+{
+    if (!use_certificate(publish, pair, err))
+        return false;
     if (publish->certificate_seen)
         metrics_rotation(publish->metrics, true);
     publish->certificate_seen = true;
     return true;
+}
+
+bool publish_certificate(struct publish *publish, const struct publish_pair *pair,
+                         enum publish_tone tone, struct err *err)
+{
+    struct err why = {0};
+    struct publish_pair whole = *pair;
+    pthread_mutex_lock(&publish->pairing);
+    bool apart = str_is_null(pair->client_ca_pem) && publish->client_ca_pem.size > 0;
+    if (apart)
+        whole.client_ca_pem = buf_view(&publish->client_ca_pem);
+    bool good =
+        take_pair(publish, &whole, &why) && (!apart || keep_pair(publish, &whole, &why));
+    pthread_mutex_unlock(&publish->pairing);
+    if (good)
+        return true;
+    if (tone == PUBLISH_ALOUD)
+        publish_certificate_refused(publish, pair->origin, &why);
+    return err_set(err, why.code, "%s", why.message);
+}
+
+/* Under `pairing`. */
+static bool take_client_ca(struct publish *publish, struct str pem, struct err *err)
+{
+    struct buf taken;
+    buf_init(&taken, PEM_MAXIMUM);
+    if (!buf_str(&taken, pem))
+        return err_nomem(err);
+    const struct publish_pair pair = {.cert_pem = buf_view(&publish->cert_pem),
+                                      .key_pem = buf_view(&publish->key_pem),
+                                      .client_ca_pem = pem,
+                                      .origin = publish->pair_origin};
+    bool good = true;
+    if (publish->cert_pem.size > 0) {
+        good = take_pair(publish, &pair, err);
+    } else { /* the first one, before any certificate */
+        NRW_AUTO_ARENA struct arena arena;
+        struct cert_info *infos;
+        size_t count;
+        arena_init(&arena, INSPECT_MAXIMUM);
+        good = cert_inspect(&arena, pem, "the client CA", &infos, &count, err);
+    }
+    if (!good) {
+        buf_done(&taken);
+        return false;
+    }
+    buf_done(&publish->client_ca_pem);
+    publish->client_ca_pem = taken;
+    return true;
+}
+
+bool publish_client_ca(struct publish *publish, struct str pem, const char *origin,
+                       enum publish_tone tone, struct err *err)
+{
+    struct err why = {0};
+    pthread_mutex_lock(&publish->pairing);
+    bool good = take_client_ca(publish, pem, &why);
+    pthread_mutex_unlock(&publish->pairing);
+    if (good) {
+        log_event(LOG_LEVEL_INFO, "client CA in use", LOG_C("origin", origin));
+        return true;
+    }
+    if (tone == PUBLISH_ALOUD)
+        publish_certificate_refused(publish, origin, &why);
+    return err_set(err, why.code, "%s", why.message);
+}
+
+void publish_init(struct publish *publish)
+{
+    pthread_mutex_init(&publish->handover, NULL);
+    pthread_mutex_init(&publish->pairing, NULL);
+    buf_init(&publish->client_ca_pem, PEM_MAXIMUM);
+    buf_init(&publish->cert_pem, PEM_MAXIMUM);
+    buf_init(&publish->key_pem, PEM_MAXIMUM);
+}
+
+void publish_done(struct publish *publish)
+{
+    if (publish->waiting != NULL)
+        net_tls_free(publish->waiting);
+    buf_done(&publish->client_ca_pem);
+    buf_done(&publish->cert_pem);
+    wipe(&publish->key_pem);
+    pthread_mutex_destroy(&publish->pairing);
+    pthread_mutex_destroy(&publish->handover);
 }
 
 /* --- ConfigMaps -----------------------------------------------------------------------

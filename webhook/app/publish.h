@@ -1,7 +1,8 @@
 /* Puts a new policy, certificate or set of ConfigMaps in force: builds it from its text,
  * swaps it in, counts and logs. What is not good leaves what was there before. This is
  * the door for everyone who learns of something new: the watcher of files (files.c), and
- * whoever watches the cluster. Any thread; one caller at a time for each kind. */
+ * whoever watches the cluster. Any thread; one caller at a time for each kind of thing,
+ * but for certificates. */
 #ifndef NRW_APP_PUBLISH_H
 #define NRW_APP_PUBLISH_H
 
@@ -19,18 +20,23 @@
 
 struct net_tls;
 
+#define PUBLISH_ORIGIN 528
+
 struct publish {
     struct snapshots *snapshots;
     struct health *health; /* knows the server */
     struct metrics *metrics;
     const char *const *client_names; /* demanded of client certificates; any of */
     size_t client_name_count;
-    struct buf
-        client_ca_pem; /* for certificates from the cluster; empty: none demanded */
     /* A policy has come into force; may be NULL. In the thread that brought it. */
     void (*on_policy)(void *context, const struct policy *policy);
     void *context;
     bool policy_seen, certificate_seen; /* the first is no reload, no rotation */
+    /* Where certificates come without their client CA: that, and the last of them, kept
+     * so that another CA can be put beside it. */
+    pthread_mutex_t pairing;
+    struct buf client_ca_pem, cert_pem, key_pem; /* empty: none demanded, none kept */
+    char pair_origin[PUBLISH_ORIGIN];
     pthread_mutex_t handover; /* of a certificate to the server, against its end */
     struct net_tls *waiting;  /* made before the server ran; app.c starts it with this */
 };
@@ -48,7 +54,8 @@ bool publish_policy(struct publish *publish, struct str text, const char *origin
 struct publish_pair {
     struct str cert_pem; /* leaf first */
     struct str key_pem;
-    struct str client_ca_pem; /* "": no client certificate is demanded */
+    struct str client_ca_pem; /* "": no client certificate is demanded; null: the one of
+                                 publish_client_ca, if any */
     const char *origin;
 };
 /* False: the old one stays in force; ERR_INVALID or ERR_SYNTAX when the pair is not good.
@@ -56,10 +63,18 @@ struct publish_pair {
 bool publish_certificate(struct publish *publish, const struct publish_pair *pair,
                          enum publish_tone tone, struct err *err);
 
+/* For certificates that come without it, from now on and for the one in use. False: the
+ * old one stays; ERR_SYNTAX, ERR_INVALID. */
+bool publish_client_ca(struct publish *publish, struct str pem, const char *origin,
+                       enum publish_tone tone, struct err *err);
+
 bool publish_config_maps_take(struct publish *publish, struct config_maps *maps,
                               void (*free_maps)(struct config_maps *maps),
                               struct err *err);
 
+/* `publish` is zeroed, but for what the caller has set; done: what init has made. */
+void publish_init(struct publish *publish);
+void publish_done(struct publish *publish);
 /* Before the server is stopped: nothing is handed to it any more. */
 void publish_close(struct publish *publish);
 

@@ -81,14 +81,31 @@ same '  with the same certificate' "$old" "$(serial)"
 same '  and the same caBundle' "$before" "$(bundles)"
 port=$(free_port)
 metrics=$(free_port)
+make_ca client-ca
+make_ca other-ca
+for ca in client-ca other-ca; do make_cert "$ca" "of-$ca" /CN=kube-apiserver; done
+cp "$E2E_TMP/pki/client-ca.crt" "$E2E_TMP/client-ca.crt"
 hook_start_cluster webhook-2 "127.0.0.1:$port" "$metrics" \
     --tls-secret "$hook_namespace/$secret" --webhook-config "$hook_name" \
-    --dns-name "$hook_name.$hook_namespace.svc"
+    --dns-name "$hook_name.$hook_namespace.svc" --client-ca "$E2E_TMP/client-ca.crt"
 check 'a second replica is ready' wait_for 15 'readiness' curl -fsS "http://127.0.0.1:$metrics/readyz"
 sleep 2
 same '  and leaves the caBundle alone' "$before" "$(bundles)"
 same '  it serves the same certificate' "$(serial)" "$(openssl s_client -connect "127.0.0.1:$port" \
     </dev/null 2>/dev/null | openssl x509 -noout -serial)"
+as_client() { # CA: who shows a certificate of it is served
+    curl -fsS --max-time 3 --insecure --cert "$E2E_TMP/pki/of-$1.crt" --key "$E2E_TMP/pki/of-$1.key" \
+        "https://127.0.0.1:$port/healthz"
+}
+refused() { ! as_client "$1"; }
+check '  it demands a client certificate of --client-ca' as_client client-ca
+check '    and of no other CA' refused other-ca
+cp "$E2E_TMP/pki/other-ca.crt" "$E2E_TMP/client-ca.crt"
+check '    another --client-ca is taken into use' wait_for 10 'the other CA' as_client other-ca
+check '    and the first no more' refused client-ca
+same '    beside the same certificate' "$(serial)" "$(openssl s_client -connect "127.0.0.1:$port" \
+    </dev/null 2>/dev/null | openssl x509 -noout -serial)"
+check '    it stays ready' curl -fsS "http://127.0.0.1:$metrics/readyz"
 end_pid "$(cat "$E2E_TMP/webhook-2.pid")"
 policy_gone
 kubectl -n "$hook_namespace" delete secret "$secret" --ignore-not-found >/dev/null
