@@ -30,6 +30,10 @@ is "mutate: uid" "$(jq -r .request.uid "$review")" "$(json .response.uid)"
 is "mutate: allowed" true "$(json .response.allowed)"
 is "mutate: patch" true "$(json '.response.patch | @base64d | fromjson | length > 0')"
 like "mutate: content type" '^[Cc]ontent-[Tt]ype: application/json' "$(cat "$WORK/headers")"
+# Nobody looks at ConfigMaps here; the advice is for who runs the server, and not cut off.
+like "mutate: a ConfigMap that cannot be seen" \
+    '^OpaqueSource .* not looked at here\. Instead: serve with --policy-configmap or --kubeconfig, or set opaqueSources: Allow$' \
+    "$(json '.response.warnings[]')"
 post '/mutate?timeout=3s&x=y' "$review"
 is "query is passed over" 200 "$STATUS"
 post /validate "$review"

@@ -283,6 +283,7 @@ bool object_workload(struct arena *arena, const struct policy_target *target,
         .policy = annotation(object, ANNOTATION_POLICY),
         .old_injected = annotation(old_object, ANNOTATION_INJECTED),
     };
+    workload.config_maps_unseen = config_maps == NULL;
     if (config_maps != NULL)
         workload.config_maps = config_maps_items(config_maps, &workload.config_map_count);
     struct container_spec *spec = &workload.container;

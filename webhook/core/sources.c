@@ -391,6 +391,15 @@ static void read_map(struct reader *reader, struct str prefix,
     }
 }
 
+/* For a ConfigMap that is not known. */
+static const char *unknown_advice(const struct reader *reader)
+{
+    return reader->workload->config_maps_unseen
+               ? "serve with --policy-configmap or --kubeconfig, or set opaqueSources: "
+                 "Allow"
+               : "give the ConfigMap as well, or look whether it exists";
+}
+
 static void read_env_from(struct reader *reader)
 {
     const struct container_spec *container = &reader->workload->container;
@@ -423,7 +432,7 @@ static void read_env_from(struct reader *reader)
                              "envFrom takes variables from the ConfigMap %.*s, which is "
                              "not known here",
                              STR_ARG(from->cm_name)),
-                "give the ConfigMap as well, or look whether it exists");
+                unknown_advice(reader));
         }
     }
 }
@@ -452,12 +461,18 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
     if (!remote->known) {
         opaque(
             reader, &place, STR(""),
-            arena_printf(reader->arena,
-                         "the remote configuration comes from the ConfigMap %.*s, which "
-                         "is not known here; what it says about registries outranks the "
-                         "environment",
-                         STR_ARG(remote->name)),
-            "give the ConfigMap as well, or look whether it exists");
+            reader->workload->config_maps_unseen
+                /* Short, so that a warning has room for the advice. */
+                ? arena_printf(reader->arena,
+                               "the remote configuration in ConfigMap %.*s is not looked "
+                               "at here",
+                               STR_ARG(remote->name))
+                : arena_printf(reader->arena,
+                               "the remote configuration comes from the ConfigMap %.*s, "
+                               "which is not known here; what it says about registries "
+                               "outranks the environment",
+                               STR_ARG(remote->name)),
+            unknown_advice(reader));
         return;
     }
     if (remote->problem.n > 0)

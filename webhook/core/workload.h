@@ -77,6 +77,7 @@ struct workload {
                      */
     const struct config_map *config_maps; /* all that are known in the namespace */
     size_t config_map_count;
+    bool config_maps_unseen; /* nobody looks at ConfigMaps: none can be known */
     struct remote_config remote;
     bool has_remote; /* REMOTE_CONFIG_NAME (or its convention) names one */
 };
