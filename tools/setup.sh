@@ -14,7 +14,7 @@ packages() {
     test) echo libcmocka-dev 'curl?curl' 'openssl?openssl' 'jq?jq' diffutils ;;
     lint) echo 'clang?clang' clang-format clang-tidy 'shellcheck?shellcheck' ;;
     fuzz) echo 'clang?clang' "$(sanitizer_runtime)" ;;
-    e2e) echo 'golang-go?go' 'npm?npm' 'unzip?unzip' 'curl?curl' 'jq?jq' 'prometheus?promtool' python3-yaml ;;
+    e2e) echo 'golang-go?go' 'npm?npm' 'unzip?unzip' 'curl?curl' 'jq?jq' 'prometheus?promtool' python3-yaml faketime ;;
     spring) echo 'maven?mvn' 'default-jdk-headless?javac' 'jq?jq' ;;
     image) echo 'buildah?buildah' 'podman?podman' 'runc?runc' 'mmdebstrap?mmdebstrap' 'jq?jq' ;;
     *)

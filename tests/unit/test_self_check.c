@@ -116,6 +116,23 @@ static void not_verified(void **state)
     assert_non_null(strstr(err.message, "as other.ns.svc"));
 }
 
+/* By the clock that is given, whatever this machine's says. */
+static void by_whose_clock(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct self_check check = check_of();
+    check.now = clock_wall_seconds() + 1800;
+    assert_true(self_check(&check, NULL));
+    check.now = clock_wall_seconds() + 7200;
+    assert_false(self_check(&check, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    assert_non_null(strstr(err.message, "expired"));
+    check.now = clock_wall_seconds() - 86400;
+    assert_false(self_check(&check, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+}
+
 static void no_verdict(void **state)
 {
     (void)state;
@@ -152,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verified),
         cmocka_unit_test(not_verified),
+        cmocka_unit_test(by_whose_clock),
         cmocka_unit_test(no_verdict),
         cmocka_unit_test(client_certificate_demanded),
     };

@@ -166,7 +166,7 @@ static void warn_of_expiry(struct app *app)
 {
     struct certificate_facts facts;
     snapshots_certificate(app->snapshots, &facts);
-    int64_t now = clock_wall_seconds();
+    int64_t now = health_now(&app->health);
     int64_t left = facts.not_after - now;
     if (!facts.present || left > EXPIRY_WARNING || now - app->expiry_warned < 3600)
         return;

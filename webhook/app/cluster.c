@@ -225,6 +225,7 @@ static bool on_self_check(void *context, struct str ca_pem, struct err *err)
         .port = net_server_port(server),
         .name = cluster->setup.options->dns_names[0],
         .ca_pem = ca_pem,
+        .now = clock_wall_seconds() + kube_client_clock_ahead(cluster->client),
         .client_certificate = cluster->setup.client_certificate,
     };
     return self_check(&check, err);

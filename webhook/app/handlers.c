@@ -3,7 +3,6 @@
 
 #include "app/admission.h"
 #include "app/version.h"
-#include "util/clock.h"
 
 #define TEXT_PLAIN "text/plain; charset=utf-8"
 /* https://prometheus.io/docs/instrumenting/exposition_formats/ */
@@ -72,7 +71,7 @@ void handlers_error(const struct handlers *handlers, struct net_response *respon
 static void answer_ready(struct handlers *handlers, struct net_response *response)
 {
     response->content_type = TEXT_PLAIN;
-    if (health_ready(handlers->health, clock_wall_seconds(), &response->body))
+    if (health_ready(handlers->health, health_now(handlers->health), &response->body))
         buf_text(&response->body, "ok\n");
     else
         response->status = 503;

@@ -4,6 +4,7 @@
 #include "app/cluster.h"
 #include "certs/time.h"
 #include "net/server.h"
+#include "util/clock.h"
 
 void health_init(struct health *health, struct snapshots *snapshots)
 {
@@ -37,7 +38,13 @@ static bool certificate_good(struct snapshots *snapshots, int64_t now, struct bu
     return true;
 }
 
-bool health_ready(struct health *health, int64_t wall_seconds, struct buf *out)
+int64_t health_now(const struct health *health)
+{
+    const struct cluster *cluster = atomic_load(&health->cluster);
+    return clock_wall_seconds() + (cluster != NULL ? cluster_clock_ahead(cluster) : 0);
+}
+
+bool health_ready(struct health *health, int64_t now, struct buf *out)
 {
     bool ready = true;
     if (atomic_load(&health->draining)) {
@@ -54,11 +61,9 @@ bool health_ready(struct health *health, int64_t wall_seconds, struct buf *out)
         buf_text(out, "configmaps: not listed yet\n");
         ready = false;
     }
-    struct cluster *cluster = atomic_load(&health->cluster);
-    if (cluster != NULL) /* the clock that judges certificates is the API server's */
-        wall_seconds += cluster_clock_ahead(cluster);
-    if (!certificate_good(health->snapshots, wall_seconds, out))
+    if (!certificate_good(health->snapshots, now, out))
         ready = false;
+    struct cluster *cluster = atomic_load(&health->cluster);
     if (cluster != NULL && !cluster_ready(cluster, out))
         ready = false;
     if (ready && atomic_load(&health->policy_stale))

@@ -28,7 +28,9 @@ struct health {
 
 void health_init(struct health *health, struct snapshots *snapshots);
 
+/* The time by which certificates are judged: the API server's, as far as it is known. */
+int64_t health_now(const struct health *health);
 /* True when nothing is missing; else `out` gets one line for each thing that is. */
-bool health_ready(struct health *health, int64_t wall_seconds, struct buf *out);
+bool health_ready(struct health *health, int64_t now, struct buf *out);
 
 #endif

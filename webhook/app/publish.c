@@ -105,10 +105,11 @@ void publish_certificate_refused(struct publish *publish, const char *origin,
               LOG_C("origin", origin), LOG_C("reason", why->message));
 }
 
-static void log_certificate(const char *origin, const struct cert_info *leaf)
+static void log_certificate(const struct publish *publish, const char *origin,
+                            const struct cert_info *leaf)
 {
     char from[CERT_TIME_TEXT], to[CERT_TIME_TEXT];
-    int64_t now = clock_wall_seconds();
+    int64_t now = health_now(publish->health);
     bool valid = now >= leaf->not_before && now <= leaf->not_after;
     log_event(valid ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
               valid ? "certificate in use" : "certificate in use is not valid now",
@@ -166,7 +167,7 @@ static bool use_certificate(struct publish *publish, const struct publish_pair *
                                             infos[0].not_after};
     snapshots_set_certificate(publish->snapshots, &facts);
     metrics_certificate(publish->metrics, facts.not_after);
-    log_certificate(pair->origin, &infos[0]);
+    log_certificate(publish, pair->origin, &infos[0]);
     return true;
 }
 

@@ -4,6 +4,7 @@
 #define NRW_APP_SELF_CHECK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "util/err.h"
 #include "util/str.h"
@@ -13,6 +14,7 @@ struct self_check {
     unsigned port;      /* what was really bound */
     const char *name;   /* that the API server asks for */
     struct str ca_pem;
+    int64_t now;             /* of the clock that judges; 0: this machine's */
     bool client_certificate; /* one is demanded, which we have not: the call ends after
                                 the server's own certificate was verified */
 };

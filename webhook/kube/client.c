@@ -12,14 +12,17 @@
 
 #define POOL_SIZE   4u
 #define DEADLINE_MS 10000u
+#define NO_OFFSET   INT64_MIN
 
 struct kube_client {
     struct kube_config *config;
     kube_observer *observer;
     void *observer_context;
     atomic_bool stopped;
-    _Atomic int64_t clock_ahead; /* seconds */
-    pthread_mutex_t lock;        /* of the pool */
+    /* The API server's clock less our boot clock, which nobody sets: a jump of this
+     * machine's clock is known at once, and not with the next answer. Seconds. */
+    _Atomic int64_t clock_offset;
+    pthread_mutex_t lock; /* of the pool */
     CURL *pool[POOL_SIZE];
     size_t pooled;
 };
@@ -41,6 +44,7 @@ struct kube_client *kube_client_new_take(struct kube_config *config, struct err 
         return NULL;
     }
     client->config = config;
+    atomic_init(&client->clock_offset, NO_OFFSET);
     pthread_mutex_init(&client->lock, NULL);
     return client;
 }
@@ -85,12 +89,13 @@ bool client_stopped(const struct kube_client *client)
 
 int64_t kube_client_clock_ahead(const struct kube_client *client)
 {
-    return atomic_load_explicit(&client->clock_ahead, memory_order_relaxed);
+    int64_t offset = atomic_load_explicit(&client->clock_offset, memory_order_relaxed);
+    return offset == NO_OFFSET ? 0 : offset + clock_boot_seconds() - clock_wall_seconds();
 }
 
 void client_saw_date(struct kube_client *client, int64_t seconds)
 {
-    atomic_store_explicit(&client->clock_ahead, seconds - clock_wall_seconds(),
+    atomic_store_explicit(&client->clock_offset, seconds - clock_boot_seconds(),
                           memory_order_relaxed);
 }
 

@@ -27,8 +27,9 @@ void kube_client_free(struct kube_client *client);
 void kube_client_observe(struct kube_client *client, kube_observer *observer,
                          void *context);
 const struct kube_config *kube_client_config(const struct kube_client *client);
-/* By how many seconds the API server's clock was ahead of ours in its last answer; 0
- * while there was none. Its clock is the one that judges certificates. Any thread. */
+/* By how many seconds the API server's clock is ahead of this machine's as it is now, by
+ * its last answer; 0 while there was none. Its clock is the one that judges certificates.
+ * Any thread. */
 int64_t kube_client_clock_ahead(const struct kube_client *client);
 /* Requests that run end at once with ERR_UNAVAILABLE (within a second), new ones fail:
  * for the way down. Any thread. */

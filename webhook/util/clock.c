@@ -1,4 +1,4 @@
-/* The two clocks; see clock.h. */
+/* The clocks; see clock.h. */
 #include "util/clock.h"
 
 #include <stdio.h>
@@ -7,7 +7,7 @@
 static int64_t read_clock(clockid_t id, int64_t per_second)
 {
     struct timespec now;
-    clock_gettime(id, &now); /* cannot fail for these two clocks */
+    clock_gettime(id, &now); /* cannot fail for these clocks */
     return (int64_t)now.tv_sec * per_second + now.tv_nsec / (1000000000 / per_second);
 }
 
@@ -29,6 +29,11 @@ int64_t clock_mono_millis(void)
 int64_t clock_mono_nanos(void)
 {
     return read_clock(CLOCK_MONOTONIC, 1000000000);
+}
+
+int64_t clock_boot_seconds(void)
+{
+    return read_clock(CLOCK_BOOTTIME, 1);
 }
 
 void clock_format(int64_t wall_micros, char *out, size_t size)

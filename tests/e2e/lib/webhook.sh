@@ -206,12 +206,14 @@ hook_start_self() {
         --dns-name "$hook_name.$hook_namespace.svc" "$@"
 }
 
-# hook_start_cluster NAME ADDRESS METRICS-PORT [serve flags…]
+# hook_start_cluster NAME ADDRESS METRICS-PORT [serve flags…], with what $hook_environment
+# (NAME=VALUE…) adds to its environment
+hook_environment=()
 hook_start_cluster() {
     local name=$1 address=$2 metrics=$3
     shift 3
     [ -f "$E2E_TMP/webhook.kubeconfig" ] || hook_kubeconfig "$E2E_TMP/webhook.kubeconfig"
-    spawn "$name" env POD_NAME="$name" "$E2E_WEBHOOK_BIN" serve --listen "$address" \
+    spawn "$name" env POD_NAME="$name" ${hook_environment[@]+"${hook_environment[@]}"} "$E2E_WEBHOOK_BIN" serve --listen "$address" \
         --metrics-listen "127.0.0.1:$metrics" --kubeconfig "$E2E_TMP/webhook.kubeconfig" \
         --policy-configmap "$hook_namespace/nvcf-registry-policy" \
         --log-format text --drain-seconds 0 "$@"
