@@ -94,6 +94,7 @@ FUZZ_BIN := $(FUZZ_SRC:%.c=$B/%)
 # Programs that integration tests, e2e or bench may need: tests/tools/*.c, bench/*.c, one file each.
 TOOL_SRC := $(sort $(wildcard tests/tools/*.c bench/*.c))
 TOOL_BIN := $(TOOL_SRC:%.c=$B/%)
+BENCH_SUPPORT_OBJ := $(patsubst %.c,$B/%.o,$(sort $(wildcard bench/support/*.c)))
 
 .PHONY: all setup test-programs unit cases fuzz-replay integration long lint check test demo \
         fuzz fuzz-run e2e spring image sbom bench format install clean
@@ -140,8 +141,9 @@ $(UNIT_BIN): $B/tests/unit/%: $B/tests/unit/%.o $(SUPPORT_OBJ) $B/libwebhook.a
 	$(LINK) $^ $(PKG_LIBS) $(TEST_LIBS) $(LDFLAGS)
 $(REPLAY_BIN): $B/tests/fuzz/replay_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay_main.o $B/libwebhook.a
 	$(LINK) $^ $(PKG_LIBS) $(LDFLAGS)
+$(filter $B/bench/%,$(TOOL_BIN)): $(BENCH_SUPPORT_OBJ)
 $(TOOL_BIN): $B/%: $B/%.o $B/libwebhook.a
-	$(LINK) $^ $(PKG_LIBS) $(LDFLAGS) -lm
+	$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) $(LDFLAGS) -lm
 ifeq ($(FLAVOUR),fuzz)
 $(FUZZ_BIN): $B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/libwebhook.a
 	$(LINK) -fsanitize=fuzzer $^ $(PKG_LIBS) $(LDFLAGS)

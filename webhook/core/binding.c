@@ -28,37 +28,58 @@ static const struct leaf {
 #define LEAF_NAME     0u
 #define LEAF_HOSTNAME 1u
 
-/* The text with the layer before it, so that one map serves all layers. */
-static struct str in_layer(struct arena *arena, enum layer layer, struct str text)
+/* What all spellings of a name have in common: a hash of its letters and digits in lower
+ * case, one after another, so that a name can be continued (FNV-1a). */
+#define LETTERS_NONE UINT64_C(14695981039346656037)
+static uint64_t add_letters(uint64_t letters, struct str text)
 {
-    char *out = arena_alloc(arena, text.n + 1, 1);
-    if (out == NULL)
-        return STR("");
-    out[0] = (char)('0' + (int)layer);
-    memcpy(out + 1, text.p, text.n);
-    return str_from(out, text.n + 1);
+    for (size_t i = 0; i < text.n; i++) {
+        char letter = ascii_fold[(unsigned char)text.p[i]];
+        if (letter != 0)
+            letters = (letters ^ (unsigned char)letter) * UINT64_C(1099511628211);
+    }
+    return letters;
 }
 
-/* Letters and digits in lower case, appended; whatever the spelling, they are the same.
- */
-static size_t add_letters(char *out, size_t n, size_t size, struct str text)
+/* Two bits of a filter for each name; eight times as many bits as names. */
+static size_t letters_bit(const struct binding *binding, uint64_t letters, unsigned which)
 {
-    for (size_t i = 0; i < text.n && n < size; i++) {
-        if (ascii_is_alnum(text.p[i]))
-            out[n++] = ascii_lower(text.p[i]);
-    }
-    return n;
+    return (size_t)(letters >> (which == 0 ? 8 : 36)) & binding->letters_mask;
 }
-#define LETTERS_MAXIMUM 256u
+
+static bool make_filters(struct arena *arena, size_t names, struct binding *binding)
+{
+    size_t bits = 512;
+    while (bits < 8 * names)
+        bits *= 2;
+    binding->letters_mask = bits - 1;
+    binding->letters[false] = ARENA_ARRAY(arena, uint64_t, bits / 64);
+    binding->letters[true] = ARENA_ARRAY(arena, uint64_t, bits / 64);
+    return binding->letters[false] != NULL && binding->letters[true] != NULL;
+}
+
+static void note_letters(struct binding *binding, const struct declaration *declaration)
+{
+    uint64_t letters = add_letters(LETTERS_NONE, declaration->variable);
+    for (unsigned i = 0; i < 2; i++) {
+        size_t bit = letters_bit(binding, letters, i);
+        binding->letters[true][bit / 64] |= UINT64_C(1) << (bit % 64);
+        if (!declaration->injected)
+            binding->letters[false][bit / 64] |= UINT64_C(1) << (bit % 64);
+    }
+}
 
 /* False: no declared name can be a spelling of this one. */
-static bool may_be_declared(const struct binding *binding, const struct spring_name *name)
+static bool may_be_declared(const struct binding *binding, uint64_t letters,
+                            bool injected)
 {
-    char letters[LETTERS_MAXIMUM];
-    size_t n = 0;
-    for (size_t i = 0; i < name->n; i++)
-        n = add_letters(letters, n, sizeof(letters), name->e[i].text);
-    return strmap_get(&binding->letters, str_from(letters, n)) != NULL;
+    const uint64_t *filter = binding->letters[injected];
+    for (unsigned i = 0; i < 2; i++) {
+        size_t bit = letters_bit(binding, letters, i);
+        if ((filter[bit / 64] >> (bit % 64) & 1) == 0)
+            return false;
+    }
+    return true;
 }
 
 /* Puts the declaration before those that the map's entry leads to already. */
@@ -89,24 +110,20 @@ void binding_index(struct arena *arena, const struct sources *sources,
         ret_binding->known[i] = ARENA_ARRAY(arena, struct binding_hit, count + 1);
         ret_binding->is_known[i] = ARENA_ARRAY(arena, bool, count + 1);
     }
-    if (arena->failed)
+    if (!make_filters(arena, count, ret_binding) || arena->failed)
         return;
     for (size_t i = 0; i < count && !arena->failed; i++) {
         const struct declaration *declaration = sources_at(sources, i);
         enum layer layer = declaration->layer;
-        chain(arena, &ret_binding->exact, in_layer(arena, layer, declaration->variable),
+        chain(arena, &ret_binding->exact[layer], declaration->variable,
               ret_binding->next_same, i);
-        char letters[LETTERS_MAXIMUM];
-        size_t n = add_letters(letters, 0, sizeof(letters), declaration->variable);
-        (void)strmap_put(arena, &ret_binding->letters,
-                         arena_str(arena, str_from(letters, n)), i, NULL);
+        note_letters(ret_binding, declaration);
         struct spring_name name;
         ret_binding->next_equal[i] = BINDING_END;
         if (!spring_name_read(arena, declaration->variable, layer == LAYER_ENV, &name))
             continue;
         struct str path = spring_name_path(arena, &name, 0, name.n);
-        chain(arena, &ret_binding->equal, in_layer(arena, layer, path),
-              ret_binding->next_equal, i);
+        chain(arena, &ret_binding->equal[layer], path, ret_binding->next_equal, i);
         for (size_t k = ENTRY_ELEMENTS + 1; k < name.n; k++)
             (void)strmap_put(arena, &ret_binding->above,
                              spring_name_path(arena, &name, 0, k), i, NULL);
@@ -126,8 +143,7 @@ static unsigned hash_place(struct str name)
 static const struct declaration *by_name(const struct binding *binding, enum layer layer,
                                          struct str name, bool injected)
 {
-    const size_t *first =
-        strmap_get(&binding->exact, in_layer(binding->arena, layer, name));
+    const size_t *first = strmap_get(&binding->exact[layer], name);
     for (size_t i = first != NULL ? *first : BINDING_END; i != BINDING_END;
          i = binding->next_same[i]) {
         const struct declaration *declaration = at(binding, i);
@@ -172,8 +188,7 @@ static struct binding_hit search_path(const struct binding *binding, size_t firs
 static struct binding_hit by_path(struct binding *binding, enum layer layer,
                                   struct str path, bool injected)
 {
-    struct str key = in_layer(binding->arena, layer, path);
-    const size_t *first = strmap_get(&binding->equal, key);
+    const size_t *first = strmap_get(&binding->equal[layer], path);
     const struct binding_hit none = {NULL, NULL};
     if (first == NULL)
         return none;
@@ -186,38 +201,70 @@ static struct binding_hit by_path(struct binding *binding, enum layer layer,
     return known[*first];
 }
 
-static struct binding_hit find(struct binding *binding, const struct spring_name *name,
+/* A name that is asked for. */
+struct question {
+    struct spring_name name;
+    uint64_t letters;
+};
+
+/* Asks for a property of what was asked for before; "": the same again. Returns what
+ * go_back() needs. */
+static uint64_t go_into(struct question *question, struct str element)
+{
+    uint64_t letters = question->letters;
+    if (element.n == 0)
+        return letters;
+    question->name.e[question->name.n++] =
+        (struct spring_element){element, element, false};
+    question->letters = add_letters(letters, element);
+    return letters;
+}
+
+static void go_back(struct question *question, struct str element, uint64_t letters)
+{
+    question->name.n -= element.n > 0 ? 1 : 0;
+    question->letters = letters;
+}
+
+static struct binding_hit find(struct binding *binding, const struct question *question,
                                bool injected)
 {
     static const enum layer above_env[] = {LAYER_REMOTE, LAYER_ARGS, LAYER_SYSTEM};
     struct arena *arena = binding->arena;
+    const struct spring_name *name = &question->name;
     struct binding_hit hit = {NULL, NULL};
-    if (!may_be_declared(binding, name))
+    if (!may_be_declared(binding, question->letters, injected))
         return hit;
-    struct str path = spring_name_path(arena, name, 0, name->n);
-    struct str dotted = spring_name_spell(arena, name, SPRING_FORM_DOTTED);
     for (size_t i = 0; i < NRW_COUNT(above_env); i++) {
-        hit.winner = by_name(binding, above_env[i], dotted, injected);
+        enum layer layer = above_env[i];
+        if (binding->exact[layer].count == 0)
+            continue; /* the usual case: the environment is all there is */
+        hit.winner = by_name(
+            binding, layer, spring_name_spell(arena, name, SPRING_FORM_DOTTED), injected);
         if (hit.winner == NULL)
-            hit = by_path(binding, above_env[i], path, injected);
+            hit = by_path(binding, layer, spring_name_path(arena, name, 0, name->n),
+                          injected);
         if (hit.winner != NULL)
             return hit;
     }
     for (int form = SPRING_FORM_UPPER; form < SPRING_FORM_MAPPED; form++) {
-        struct str spelled = form == SPRING_FORM_DOTTED
-                                 ? dotted
-                                 : spring_name_spell(arena, name, (enum spring_form)form);
-        hit.winner = by_name(binding, LAYER_ENV, spelled, injected);
+        hit.winner =
+            by_name(binding, LAYER_ENV,
+                    spring_name_spell(arena, name, (enum spring_form)form), injected);
         if (hit.winner != NULL)
             return hit;
     }
-    return by_path(binding, LAYER_ENV, path, injected);
+    return by_path(binding, LAYER_ENV, spring_name_path(arena, name, 0, name->n),
+                   injected);
 }
 
-static void extend(struct spring_name *name, struct str element)
+static struct binding_hit find_in(struct binding *binding, struct question *object,
+                                  struct str property, bool injected)
 {
-    if (element.n > 0)
-        name->e[name->n++] = (struct spring_element){element, element, false};
+    uint64_t letters = go_into(object, property);
+    struct binding_hit hit = find(binding, object, injected);
+    go_back(object, property, letters);
+    return hit;
 }
 
 /* Spring does not look into an object below which no name lies, unless the object itself
@@ -260,46 +307,47 @@ static bool is_set(const struct leaf *leaf, const struct declaration *winner)
              str_ends(leaf->text, STR("-timeout")));
 }
 
-static void bind_leaf(struct binding *binding, const struct spring_name *object,
-                      size_t index, struct binding_entry *ret, bool *ret_set)
+static void bind_leaf(struct binding *binding, struct question *object, size_t index,
+                      struct binding_entry *ret, bool *ret_set)
 {
     const struct leaf *leaf = &leaves[index];
-    struct spring_name name = *object;
-    extend(&name, leaf->property);
-    struct binding_hit hit = find(binding, &name, true);
+    struct binding_hit hit = find_in(binding, object, leaf->property, true);
     if (hit.winner == NULL)
         return;
     note_invalid(binding, leaf, hit.winner, ret);
     *ret_set = *ret_set || is_set(leaf, hit.winner);
+    if (index != LEAF_NAME && index != LEAF_HOSTNAME)
+        return;
+    const struct declaration *found =
+        hit.winner->injected ? find_in(binding, object, leaf->property, false).winner
+                             : hit.winner;
     if (index == LEAF_NAME) {
         ret->name = hit;
-        ret->found_name =
-            hit.winner->injected ? find(binding, &name, false).winner : hit.winner;
-    } else if (index == LEAF_HOSTNAME) {
+        ret->found_name = found;
+    } else {
         ret->hostname = hit;
-        ret->found_hostname =
-            hit.winner->injected ? find(binding, &name, false).winner : hit.winner;
+        ret->found_hostname = found;
     }
 }
 
 /* The leaves from `first` on that share an object. Returns the index after them. */
-static size_t bind_object(struct binding *binding, const struct spring_name *base,
-                          size_t first, bool set, struct binding_entry *entry)
+static size_t bind_object(struct binding *binding, struct question *entry, size_t first,
+                          bool set, struct binding_entry *ret)
 {
     struct str object = leaves[first].object;
-    struct spring_name name = *base;
-    extend(&name, object);
+    uint64_t letters = go_into(entry, object);
     const struct declaration *scalar =
-        object.n > 0 ? find(binding, &name, true).winner : NULL;
-    bool open = object.n == 0 || scalar != NULL || looks_into(binding, &name);
+        object.n > 0 ? find(binding, entry, true).winner : NULL;
+    bool open = object.n == 0 || scalar != NULL || looks_into(binding, &entry->name);
     size_t i = first;
     for (; i < NRW_COUNT(leaves) && str_eq(leaves[i].object, object); i++) {
         if (open)
-            bind_leaf(binding, &name, i, entry, &set);
+            bind_leaf(binding, entry, i, ret, &set);
     }
-    entry->exists = entry->exists || set;
+    go_back(entry, object, letters);
+    ret->exists = ret->exists || set;
     if (scalar != NULL && !set)
-        entry->object = scalar;
+        ret->object = scalar;
     return i;
 }
 
@@ -307,11 +355,15 @@ void binding_bind(struct binding *binding, const struct spring_name *entry, bool
                   bool oauth2, struct binding_entry *ret_entry)
 {
     *ret_entry = (struct binding_entry){.exists = defaults};
-    struct spring_name base = *entry;
-    base.n = ENTRY_ELEMENTS;
+    struct question question;
+    spring_name_copy(entry, &question.name);
+    question.name.n = ENTRY_ELEMENTS;
+    question.letters = LETTERS_NONE;
+    for (size_t i = 0; i < ENTRY_ELEMENTS; i++)
+        question.letters = add_letters(question.letters, entry->e[i].text);
     for (size_t i = 0; i < NRW_COUNT(leaves);) {
         bool by_default = defaults && oauth2 && str_eq(leaves[i].object, STR("oauth2"));
-        i = bind_object(binding, &base, i, by_default, ret_entry);
+        i = bind_object(binding, &question, i, by_default, ret_entry);
     }
-    ret_entry->scalar = find(binding, &base, true).winner;
+    ret_entry->scalar = find(binding, &question, true).winner;
 }

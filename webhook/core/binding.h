@@ -3,6 +3,8 @@
 #ifndef NRW_CORE_BINDING_H
 #define NRW_CORE_BINDING_H
 
+#include <stdint.h>
+
 #include "core/sources.h"
 #include "core/spring_name.h"
 #include "util/strmap.h"
@@ -19,14 +21,16 @@ struct binding_hit {
 struct binding {
     struct arena *arena;
     const struct sources *sources;
-    size_t *next_same;     /* per declaration: the one before it of the same name, or
-                              BINDING_END */
-    size_t *next_equal;    /* … whose name is equal to Spring */
-    struct strmap exact;   /* layer and name → last declaration */
-    struct strmap equal;   /* layer and path → last declaration */
-    struct strmap letters; /* letters and digits of all declared names: what is not among
-                              them cannot be found in any spelling */
-    struct strmap above;   /* paths above a declared one, for what Spring asks first */
+    size_t *next_same;  /* per declaration: the one before it of the same name, or
+                           BINDING_END */
+    size_t *next_equal; /* … whose name is equal to Spring */
+    struct strmap exact[LAYER_COUNT]; /* name → last declaration */
+    struct strmap equal[LAYER_COUNT]; /* path → last declaration */
+    struct strmap above; /* paths above a declared one, for what Spring asks first */
+    /* Bloom filters over the letters and digits of declared names, without and with what
+     * is injected: most of what is asked for is declared in no spelling. */
+    uint64_t *letters[2];
+    size_t letters_mask;          /* their bits, a power of two, minus one */
     struct binding_hit *known[2]; /* found before, without and with what is injected */
     bool *is_known[2];
 };

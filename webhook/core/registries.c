@@ -68,7 +68,7 @@ struct grouper {
     const struct policy *policy;
     struct str prefix;
     struct binding binding;
-    struct strmap keys; /* type and key → index of the registry */
+    struct strmap keys[ARTIFACT_COUNT]; /* by type: key → index of the registry */
     struct registries *out;
 };
 
@@ -142,11 +142,10 @@ static struct registry *find_or_make(struct grouper *grouper, enum artifact arti
 {
     struct arena *arena = grouper->arena;
     const struct spring_element *key = &name->e[4];
-    struct str text = arena_printf(arena, "%d%.*s", (int)artifact,
-                                   STR_ARG(spring_element_key(arena, key)));
     bool fresh;
     size_t *index =
-        strmap_put(arena, &grouper->keys, text, grouper->out->list.count, &fresh);
+        strmap_put(arena, &grouper->keys[artifact], spring_element_key(arena, key),
+                   grouper->out->list.count, &fresh);
     if (index == NULL)
         return NULL;
     if (!fresh) {
@@ -194,7 +193,7 @@ static void add_reached(struct grouper *grouper, enum artifact artifact,
 /* Besides the dashed one, those for which only another spelling of the key was seen. */
 static void add_all_reached(struct grouper *grouper)
 {
-    bool reached[ARTIFACT_RESOURCE + 1][BUILTIN_COUNT] = {{false}};
+    bool reached[ARTIFACT_COUNT][BUILTIN_COUNT] = {{false}};
     for (size_t i = 0; i < grouper->out->list.count; i++) {
         const struct registry *registry = registries_at(grouper->out, i);
         for (size_t k = 0; k < BUILTIN_COUNT; k++) {
@@ -203,7 +202,7 @@ static void add_all_reached(struct grouper *grouper)
                 reached[registry->artifact][k] = true;
         }
     }
-    for (size_t i = 0; i <= ARTIFACT_RESOURCE; i++) {
+    for (size_t i = 0; i < ARTIFACT_COUNT; i++) {
         for (size_t k = 0; k < BUILTIN_COUNT; k++) {
             const struct builtin *builtin = builtin_at(k);
             bool dashed = str_index(builtin->key, 0, '-') < builtin->key.n;

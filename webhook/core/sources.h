@@ -15,6 +15,8 @@
  * bootstrap sources, which are the remote configuration (nvcf-facts.md, part 1). */
 enum layer { LAYER_ENV, LAYER_SYSTEM, LAYER_ARGS, LAYER_REMOTE };
 
+#define LAYER_COUNT 4u
+
 #define NOT_IN_ENV ((size_t)-1)
 
 struct declaration {

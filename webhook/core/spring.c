@@ -227,7 +227,7 @@ bool spring_path(struct arena *arena, struct str prefix, struct str name,
         !spring_element_is(&all.e[2], STR("recognized")) ||
         !find_artifact(&all.e[3], ret_artifact))
         return false;
-    *ret_name = all;
+    spring_name_copy(&all, ret_name);
     return true;
 }
 

@@ -20,6 +20,7 @@ enum artifact {
     ARTIFACT_MODEL,
     ARTIFACT_RESOURCE,
 };
+#define ARTIFACT_COUNT 4u
 
 enum spring_property {
     SPRING_NAME,

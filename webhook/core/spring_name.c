@@ -35,26 +35,30 @@ bool spring_same(struct str uniform, struct str text)
 {
     size_t at = 0;
     for (size_t i = 0; i < text.n; i++) {
-        if (!ascii_is_alnum(text.p[i]))
+        char letter = ascii_fold[(unsigned char)text.p[i]];
+        if (letter == 0)
             continue;
-        if (at == uniform.n || uniform.p[at] != ascii_lower(text.p[i]))
+        if (at == uniform.n || uniform.p[at] != letter)
             return false;
         at++;
     }
     return at == uniform.n;
 }
 
+static size_t append_letters(char *out, size_t n, struct str text)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        char letter = ascii_fold[(unsigned char)text.p[i]];
+        out[n] = letter;
+        n += letter != 0 ? 1 : 0;
+    }
+    return n;
+}
+
 struct str spring_uniform(struct arena *arena, struct str text)
 {
     char *out = arena_alloc(arena, text.n + 1, 1);
-    if (out == NULL)
-        return STR("");
-    size_t n = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        if (ascii_is_alnum(text.p[i]))
-            out[n++] = ascii_lower(text.p[i]);
-    }
-    return str_from(out, n);
+    return out != NULL ? str_from(out, append_letters(out, 0, text)) : STR("");
 }
 
 static bool is_number(struct str text)
@@ -64,12 +68,6 @@ static bool is_number(struct str text)
             return false;
     }
     return text.n > 0;
-}
-
-/* A character that Spring keeps at this place of an element, in either case. */
-static bool is_valid(char c, size_t index)
-{
-    return ascii_is_alnum(c) || (c == '-' && index > 0);
 }
 
 /* The parser's state for the element that it is in. */
@@ -101,7 +99,9 @@ static void split(struct str text, char separator, struct spring_name *out)
     out->n = 0;
     for (size_t i = 0; i < text.n; i++) {
         char c = text.p[i];
-        if (c == '[') {
+        if (ascii_is_alnum(c)) {
+            walk.kept = true;
+        } else if (c == '[') {
             if (brackets == 0) {
                 end_element(&walk, text, i);
                 walk.indexed = true;
@@ -114,8 +114,8 @@ static void split(struct str text, char separator, struct spring_name *out)
                 end_element(&walk, text, i);
         } else if (!walk.indexed && c == separator) {
             end_element(&walk, text, i);
-        } else if (is_valid(c, i - walk.start)) {
-            walk.kept = true;
+        } else if (c == '-' && i > walk.start) {
+            walk.kept = true; /* Spring keeps a dash anywhere but at the start */
         }
     }
     if (brackets != 0) {
@@ -126,13 +126,16 @@ static void split(struct str text, char separator, struct spring_name *out)
 }
 
 /* A variable's element, in lower case: a number, or what is left of it between dots.
- * False: nothing or several pieces are left. */
-static bool resolve(struct spring_element *element)
+ * False: nothing or several pieces are left. `plain`: the name has neither dots nor
+ * brackets, and the element is one piece as it is. */
+static bool resolve(struct spring_element *element, bool plain)
 {
     if (is_number(element->text)) {
         element->exact = true;
         return true;
     }
+    if (plain)
+        return true;
     struct spring_name pieces;
     split(element->text, '.', &pieces);
     if (pieces.n != 1)
@@ -148,22 +151,34 @@ static bool read_environment(struct arena *arena, struct str name,
     char *lower = arena_alloc(arena, name.n + 1, 1);
     if (lower == NULL)
         return false;
-    for (size_t i = 0; i < name.n; i++)
-        lower[i] = ascii_lower(name.p[i]);
+    bool plain = true;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        char folded = ascii_fold[(unsigned char)c];
+        lower[i] = folded != 0 ? folded : c;
+        plain = plain && c != '.' && c != '[' && c != ']';
+    }
     split(str_from(lower, name.n), '_', out);
     for (size_t i = 0; i < out->n; i++) {
         struct spring_element *element = &out->e[i];
-        if (!resolve(element))
+        if (!resolve(element, plain))
             return false;
         element->spelled = str_from(name.p + (element->text.p - lower), element->text.n);
     }
     return out->n > 0;
 }
 
+void spring_name_copy(const struct spring_name *from, struct spring_name *ret_name)
+{
+    memcpy(ret_name->e, from->e, from->n * sizeof(from->e[0]));
+    ret_name->n = from->n;
+    ret_name->environment = from->environment;
+}
+
 bool spring_name_read(struct arena *arena, struct str name, bool environment,
                       struct spring_name *ret_name)
 {
-    struct spring_name found = {.n = 0};
+    struct spring_name found;
     if (environment && read_environment(arena, name, &found)) {
         found.environment = true;
     } else {
@@ -172,7 +187,7 @@ bool spring_name_read(struct arena *arena, struct str name, bool environment,
     }
     if (found.n == 0)
         return false;
-    *ret_name = found;
+    spring_name_copy(&found, ret_name);
     return true;
 }
 
@@ -194,15 +209,17 @@ enum keep { KEEP_ORIGINAL, KEEP_DASHED, KEEP_UNIFORM, KEEP_LEGACY };
 static size_t append(char *out, size_t n, const struct spring_element *element,
                      enum keep keep)
 {
+    if (keep == KEEP_UNIFORM && !element->exact)
+        return append_letters(out, n, element->text);
     for (size_t i = 0; i < element->text.n; i++) {
         char c = element->text.p[i];
         if (!element->exact) {
             bool word = ascii_is_alnum(c);
-            bool dash = c == '-' && i > 0 && keep != KEEP_UNIFORM;
+            bool dash = c == '-' && i > 0;
             bool score = c == '_' && (keep == KEEP_ORIGINAL || keep == KEEP_LEGACY);
             if (!word && !dash && !score)
                 continue;
-            if (keep == KEEP_DASHED || keep == KEEP_UNIFORM)
+            if (keep == KEEP_DASHED)
                 c = ascii_lower(c);
         }
         if (keep == KEEP_LEGACY && c == '-')

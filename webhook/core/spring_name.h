@@ -50,6 +50,9 @@ struct str spring_fold(struct arena *arena, struct str name);
 bool spring_name_read(struct arena *arena, struct str name, bool environment,
                       struct spring_name *ret_name);
 
+/* A copy of the elements that there are, not of the room for them. */
+void spring_name_copy(const struct spring_name *from, struct spring_name *ret_name);
+
 /* Is the element equal to this one of lower case letters and digits? */
 bool spring_element_is(const struct spring_element *element, struct str uniform);
 

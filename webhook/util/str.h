@@ -77,6 +77,9 @@ size_t str_find(struct str s, struct str what);
 /* ASCII only: nothing here depends on a locale. */
 bool str_eq_nocase(struct str a, struct str b);
 
+/* Letters in lower case and digits; 0 for everything else. */
+extern const char ascii_fold[256];
+
 static inline bool ascii_is_upper(char c)
 {
     return c >= 'A' && c <= 'Z';
@@ -95,7 +98,7 @@ static inline bool ascii_is_alpha(char c)
 }
 static inline bool ascii_is_alnum(char c)
 {
-    return ascii_is_alpha(c) || ascii_is_digit(c);
+    return ascii_fold[(unsigned char)c] != 0;
 }
 static inline char ascii_lower(char c)
 {
