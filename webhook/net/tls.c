@@ -114,6 +114,9 @@ static bool demand_clients(struct net_tls *tls, const struct net_tls_options *op
         X509 *ca = PEM_read_bio_X509(bio, NULL, NULL, NULL);
         if (ca == NULL)
             break;
+        /* Its extensions now, not in the first handshake of each worker at once: after
+         * net_tls_new nothing changes. */
+        (void)X509_check_purpose(ca, -1, 0);
         /* The name goes into the request, so that the client can choose. */
         bool added = X509_STORE_add_cert(store, ca) == 1 &&
                      SSL_CTX_add_client_CA(tls->ctx, ca) == 1;
