@@ -387,6 +387,7 @@ static int64_t look_and_act(struct rotate *rotate)
 static void *run(void *argument)
 {
     struct rotate *rotate = argument;
+    mem_wipe_from_here(true);
     while (!stopping(rotate)) {
         int64_t wait = look_and_act(rotate);
         if (wait < LEAST_MS)

@@ -1,9 +1,10 @@
 /* The running webhook; see app.h.
  *
  * Order of starting: policy and certificate (what is not good ends the start here), then
- * the server, then the thread that watches the files. Ending is the reverse, with the
- * drain before it. The main thread waits for signals and, every ten seconds, keeps house:
- * memory of a burst goes back, a certificate near its end is said. */
+ * the server, then the thread that watches the files, then the filter of system calls.
+ * Ending is the reverse, with the drain before it. The main thread waits for signals and,
+ * every ten seconds, keeps house: memory of a burst goes back, a certificate near its end
+ * is said. */
 #include "app/app.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <time.h>
 
 #include "app/cluster.h"
+#include "app/confine.h"
 #include "app/demo.h"
 #include "app/files.h"
 #include "app/handlers.h"
@@ -145,17 +147,24 @@ static bool start(struct app *app, struct err *err)
     app->server = net_server_start(&net, app->publish.waiting, err);
     if (app->server == NULL)
         return false;
-    atomic_store(&app->health.server, app->server);
+    publish_open(&app->publish, app->server);
     if (!files_start(app->files, err) ||
         (app->cluster != NULL && !cluster_start(app->cluster, err)))
         return false;
+    enum confine_result confined = CONFINE_NOT_WANTED;
+    if (options->confine)
+        confined = confine_process();
+    if (confined == CONFINE_NOT_ALLOWED)
+        log_event(LOG_LEVEL_WARN, "serving without a filter of system calls",
+                  LOG_C("reason", strerror(errno)));
     log_event(LOG_LEVEL_INFO, "serving", LOG_C("version", version_number),
               LOG_C("commit", version_commit), LOG_C("listen", options->listen),
               LOG_I("port", net_server_port(app->server)),
               LOG_C("metrics_listen",
                     options->metrics_listen != NULL ? options->metrics_listen : "none"),
               LOG_I("metrics_port", net_server_metrics_port(app->server)),
-              LOG_I("threads", options->threads));
+              LOG_I("threads", options->threads),
+              LOG_C("seccomp", confine_text(confined)));
     return true;
 }
 

@@ -35,7 +35,8 @@ struct app_options {
     const char *client_ca;          /* NULL: no client certificate is demanded */
     const char *const *client_names;
     size_t client_name_count;
-    bool demo; /* makes what is not given: a policy, a certificate for localhost */
+    bool confine; /* once serving, the filter of system calls; see confine.h */
+    bool demo;    /* makes what is not given: a policy, a certificate for localhost */
     struct app_cluster cluster;
     /* Called in a signal handler by the second SIGTERM or SIGINT; must not return. */
     void (*end_at_once)(int signal_number);

@@ -261,6 +261,7 @@ static void wait_for_change(const struct files *files, int milliseconds)
 static void *run(void *opaque)
 {
     struct files *files = opaque;
+    mem_wipe_from_here(true);
     int wait = SETTLE_MS; /* something may have changed since the first read */
     while (!atomic_load(&files->stop)) {
         if (files->notify >= 0)

@@ -135,6 +135,17 @@ static void put_in_use(struct publish *publish, struct net_tls *tls)
     pthread_mutex_unlock(&publish->handover);
 }
 
+void publish_open(struct publish *publish, struct net_server *server)
+{
+    pthread_mutex_lock(&publish->handover);
+    atomic_store(&publish->health->server, server);
+    /* The server has its own reference: with ours, the first key would stay in memory
+     * when it has long been replaced. */
+    net_tls_free(publish->waiting);
+    publish->waiting = NULL;
+    pthread_mutex_unlock(&publish->handover);
+}
+
 void publish_close(struct publish *publish)
 {
     pthread_mutex_lock(&publish->handover);

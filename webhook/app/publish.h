@@ -19,6 +19,7 @@
 #include "util/str.h"
 
 struct net_tls;
+struct net_server;
 
 #define PUBLISH_ORIGIN 528
 
@@ -38,7 +39,7 @@ struct publish {
     struct buf client_ca_pem, cert_pem, key_pem; /* empty: none demanded, none kept */
     char pair_origin[PUBLISH_ORIGIN];
     pthread_mutex_t handover; /* of a certificate to the server, against its end */
-    struct net_tls *waiting;  /* made before the server ran; app.c starts it with this */
+    struct net_tls *waiting;  /* made before the server ran, which starts with it */
 };
 
 /* Whether a refusal is counted and logged, or only returned: files are read while someone
@@ -75,6 +76,10 @@ bool publish_config_maps_take(struct publish *publish, struct config_maps *maps,
 /* `publish` is zeroed, but for what the caller has set; done: what init has made. */
 void publish_init(struct publish *publish);
 void publish_done(struct publish *publish);
+
+/* The server runs, started with `waiting`: what comes is handed to it from now on. */
+void publish_open(struct publish *publish, struct net_server *server);
+
 /* Before the server is stopped: nothing is handed to it any more. */
 void publish_close(struct publish *publish);
 

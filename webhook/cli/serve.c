@@ -1,5 +1,6 @@
 /* `serve`: runs the webhook. What it was told is read in serve_flags.c, the work is
  * app/'s; here is what concerns the process as a whole. Main thread. */
+#include <openssl/crypto.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -7,11 +8,40 @@
 #include "app/app.h"
 #include "cli/cli.h"
 #include "cli/serve_flags.h"
+#include "util/mem.h"
 
 /* The shell's convention for "ended by a signal". In a signal handler: _exit only. */
 static void end_at_once(int signal_number)
 {
     _exit(128 + signal_number);
+}
+
+static void *ssl_alloc(size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return size > 0 ? mem_lib_alloc(size) : NULL;
+}
+
+static void ssl_free(void *p, const char *file, int line)
+{
+    (void)file, (void)line;
+    mem_lib_free(p);
+}
+
+static void *ssl_realloc(void *old, size_t size, const char *file, int line)
+{
+    if (size > 0)
+        return mem_lib_realloc(old, size);
+    ssl_free(old, file, line);
+    return NULL;
+}
+
+/* OpenSSL leaves copies of the keys that it reads in memory that it gives back. Before
+ * its first allocation. */
+static void wipe_secrets(void)
+{
+    (void)CRYPTO_set_mem_functions(ssl_alloc, ssl_realloc, ssl_free);
+    mem_wipe_from_here(true);
 }
 
 /* Private keys are in this memory: no core file, and no reading it through /proc or
@@ -52,6 +82,7 @@ int cli_serve(int argc, char **argv)
 {
     struct serve_flags flags;
     bool go;
+    wipe_secrets();
     int code = serve_flags_read(&flags, argc, argv, &go);
     if (go)
         code = serve(&flags);

@@ -42,6 +42,7 @@ enum flag {
     FLAG_LOG_LEVEL,
     FLAG_LOG_FORMAT,
     FLAG_DRAIN_SECONDS,
+    FLAG_SECCOMP,
     FLAG_DEMO,
 };
 
@@ -84,6 +85,9 @@ static const struct cli_option options[] = {
     {FLAG_LOG_FORMAT, '\0', "log-format", "FORMAT", "json (default) or text"},
     {FLAG_DRAIN_SECONDS, '\0', "drain-seconds", "N",
      "after SIGTERM: serve on this long, not ready (default 10)"},
+    {FLAG_SECCOMP, '\0', "seccomp", "on|off",
+     "once serving, refuse every system call that is not needed\n"
+     "(default on; off in builds with a sanitizer)"},
     {FLAG_DEMO, '\0', "demo", NULL,
      "make what is not given: the example policy, and a throw-away\n"
      "certificate for localhost"},
@@ -258,6 +262,16 @@ static bool set_switch(const char *shown, const char *value, bool *ret_on)
     return true;
 }
 
+static bool set_seccomp(const char *shown, const char *value, bool *ret_on)
+{
+    static const char *const words[] = {"on", "off"};
+    unsigned at;
+    if (!cli_choice(&serve_command, shown, value, words, NRW_COUNT(words), &at))
+        return false;
+    *ret_on = at == 0;
+    return true;
+}
+
 static bool set(struct serve_flags *flags, int flag, const char *shown, const char *value)
 {
     struct app_options *app = &flags->app;
@@ -307,6 +321,8 @@ static bool set(struct serve_flags *flags, int flag, const char *shown, const ch
         return set_log_format(flags, shown, value);
     case FLAG_DRAIN_SECONDS:
         return set_number(shown, value, 0, DRAIN_MAXIMUM, &app->drain_seconds);
+    case FLAG_SECCOMP:
+        return set_seccomp(shown, value, &app->confine);
     case FLAG_DEMO:
         return set_switch(shown, value, &app->demo);
     }
@@ -475,7 +491,8 @@ int serve_flags_read(struct serve_flags *flags, int argc, char **argv, bool *ret
         .app = {.listen = "[::]:8443",
                 .metrics_listen = "[::]:8080",
                 .threads = default_threads(),
-                .drain_seconds = 10},
+                .drain_seconds = 10,
+                .confine = true},
         .log_level = LOG_LEVEL_INFO,
         .log_format = LOG_FORMAT_JSON,
     };

@@ -174,6 +174,7 @@ static bool take_results(struct kube_loop *loop)
 static void *run(void *context)
 {
     struct kube_loop *loop = context;
+    mem_wipe_from_here(true); /* Secrets come by here */
     while (!atomic_load(&loop->stop)) {
         int64_t next = run_tasks(loop);
         int running;

@@ -1,6 +1,7 @@
 /* The one door to the heap; see mem.h. */
 #include "util/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,6 +14,38 @@ static atomic_ulong counted;
 static atomic_bool counting;
 
 static _Thread_local unsigned long refusals;
+static _Thread_local bool wiping;
+
+void mem_wipe_from_here(bool on)
+{
+    wiping = on;
+}
+
+void *mem_lib_alloc(size_t size)
+{
+    return malloc(size);
+}
+
+void mem_lib_free(void *p)
+{
+    if (wiping && p != NULL)
+        explicit_bzero(p, malloc_usable_size(p));
+    free(p);
+}
+
+/* What moves leaves its old place behind. */
+void *mem_lib_realloc(void *old, size_t size)
+{
+    if (!wiping || old == NULL)
+        return realloc(old, size);
+    size_t had = malloc_usable_size(old);
+    void *new = malloc(size > 0 ? size : 1);
+    if (new == NULL)
+        return NULL;
+    memcpy(new, old, had < size ? had : size);
+    mem_lib_free(old);
+    return new;
+}
 
 unsigned long mem_refusals(void)
 {
@@ -57,7 +90,7 @@ void *mem_realloc(void *old, size_t size)
 {
     if (fails_now())
         return note(NULL);
-    return note(realloc(old, size > 0 ? size : 1));
+    return note(mem_lib_realloc(old, size > 0 ? size : 1));
 }
 
 char *mem_strndup(const char *text, size_t n)
@@ -79,14 +112,14 @@ char *mem_strdup(const char *text)
 
 void mem_free(void *p)
 {
-    free(p);
+    mem_lib_free(p);
 }
 
 void mem_free_cleanup(void *pointer_to_pointer)
 {
     void *p;
     memcpy(&p, pointer_to_pointer, sizeof(p));
-    free(p);
+    mem_lib_free(p);
 }
 
 unsigned long mem_fail_nth(unsigned long nth)

@@ -5,6 +5,7 @@
 #ifndef NRW_UTIL_MEM_H
 #define NRW_UTIL_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "util/attr.h"
@@ -17,6 +18,15 @@ void *mem_realloc(void *old, size_t size) NRW_MUST_CHECK;
 char *mem_strdup(const char *text) NRW_MUST_CHECK;
 char *mem_strndup(const char *text, size_t n) NRW_MUST_CHECK;
 void mem_free(void *p); /* NULL is allowed */
+
+/* For threads that handle private keys and tokens: from now on, what this thread gives
+ * back is overwritten first, so that no copy stays in free memory. Workers do without: it
+ * costs them something, and the keys that they use are OpenSSL's, which wipes those. */
+void mem_wipe_from_here(bool on);
+/* For libraries: malloc(), and free() and realloc() that wipe. Tests do not fail them. */
+void *mem_lib_alloc(size_t size) NRW_MUST_CHECK;
+void mem_lib_free(void *p);
+void *mem_lib_realloc(void *old, size_t size) NRW_MUST_CHECK;
 
 /* How many allocations this thread has been refused so far: for asking whether a library
  * that allocates here, and only says that it failed, failed for want of memory. */
