@@ -12,6 +12,7 @@
 #   make long                  what takes minutes and a control plane
 #   make fuzz                  the libFuzzer targets; make fuzz-run T=review SECONDS=600
 #   make e2e | spring | image | sbom | bench                 need more than Debian's packages
+#   make soak [REQUESTS=…]      ten million admissions while policy and certificates change
 #   make format                clang-format over every C file
 #   make install DESTDIR=…     the program, also as a kubectl plugin
 #
@@ -97,7 +98,7 @@ TOOL_BIN := $(TOOL_SRC:%.c=$B/%)
 BENCH_SUPPORT_OBJ := $(patsubst %.c,$B/%.o,$(sort $(wildcard bench/support/*.c)))
 
 .PHONY: all setup test-programs unit cases fuzz-replay integration long lint check test demo \
-        fuzz fuzz-run e2e spring image sbom bench format install clean
+        fuzz fuzz-run e2e spring image sbom bench soak format install clean
 all: $(if $(HAVE_MAIN),$(BIN),$B/libwebhook.a)
 
 # --- setup ------------------------------------------------------------------------------

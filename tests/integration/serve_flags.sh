@@ -65,7 +65,7 @@ logs=''
 exits "--help" 0 "$NRW_BIN" serve --help
 like "--help names the variables" 'NVCF_REGISTRY_WEBHOOK_POLICY_FILE' "$(tr '\n' ' ' <"$BODY" | tr -d ' ')"
 for flag in listen metrics-listen policy-file policy-configmap tls-cert tls-key tls-secret webhook-config \
-    dns-name client-ca client-name kubeconfig reconcile threads log-level log-format drain-seconds demo; do
+    dns-name client-ca client-name kubeconfig reconcile threads log-level log-format drain-seconds seccomp demo; do
     grep -q -- "--$flag" "$BODY" || fail "--help names --$flag"
 done
 export NVCF_REGISTRY_WEBHOOK_THREADS=many
@@ -79,7 +79,7 @@ export NVCF_REGISTRY_WEBHOOK_POLICY_FILE=$POLICY NVCF_REGISTRY_WEBHOOK_TLS_CERT=
     NVCF_REGISTRY_WEBHOOK_TLS_KEY=$WORK/absent.key
 start_server --policy-file "$POLICY" --tls-cert "$CERTS/tls.crt" --tls-key "$CERTS/tls.key" --log-format json --drain-seconds 0
 like "flags beat the environment" '^\{"time"' "$(head -1 "$SERVER_LOG")"
-like "the environment is read" '"threads":1\}' "$(grep '"serving"' "$SERVER_LOG")"
+like "the environment is read" '"threads":1,' "$(grep '"serving"' "$SERVER_LOG")"
 stop_server
 unset NVCF_REGISTRY_WEBHOOK_POLICY_FILE NVCF_REGISTRY_WEBHOOK_TLS_CERT NVCF_REGISTRY_WEBHOOK_TLS_KEY \
     NVCF_REGISTRY_WEBHOOK_LOG_FORMAT NVCF_REGISTRY_WEBHOOK_DRAIN_SECONDS
