@@ -78,7 +78,7 @@ static int help(int argc, char **argv)
 {
     if (argc < 3) {
         usage(stdout);
-        return fflush(stdout) == 0 ? CLI_GOOD : CLI_TROUBLE;
+        return cli_printed(NULL) ? CLI_GOOD : CLI_TROUBLE;
     }
     const struct verb *verb = find_verb(argv[2]);
     if (verb == NULL)
@@ -89,11 +89,14 @@ static int help(int argc, char **argv)
 }
 
 /* Started without standard input, output or error, the next socket would take its number,
- * and the log would go to a client. */
+ * and the log would go to a client. They are opened the wrong way round, so that a verb
+ * that reads or writes there fails as it would have without: no empty input, no output
+ * that is lost unseen. */
 static bool have_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
             return false;
     }
     return true;

@@ -37,6 +37,7 @@ refused "standard input" 2 'cannot be read again' "${good[@]}" --policy-file -
 refused "client-name alone" 2 'client-name needs --client-ca' "${good[@]}" --client-name a
 refused "two policies" 2 'give one of them' "${good[@]}" --policy-configmap a/b
 refused "two certificates" 2 'give one of them' "${good[@]}" --tls-secret a/b --dns-name a.svc
+refused "webhook-config alone" 2 'webhook-config needs --tls-secret' "${good[@]}" --webhook-config a
 refused "no NAMESPACE/NAME" 2 'NAMESPACE/NAME' --policy-configmap nvcf-registry-policy
 refused "capitals in a name" 2 'NAMESPACE/NAME' --tls-secret Ns/name
 refused "dns-name" 2 'not a DNS name' --tls-secret a/b --dns-name 'a b'

@@ -275,6 +275,9 @@ static void test_rules(void **state)
     expect(HEAD "registries:\n  A:\n    name: \"a\\tb\"\n    hostname: \"\\0\"\n",
            "5:11 InvalidPolicy [A] ~ the name has a control\n"
            "6:15 InvalidPolicy [A] ~ the hostname has a control");
+    expect(HEAD "registries:\n  A:\n    name: \"a\\Nb\"\n    hostname: d.example\n",
+           "5:11 InvalidPolicy [A] ~ the name has a control"); /* U+0085 */
+    expect(HEAD "registries:\n  A:\n    name: \"a\\_b\"\n    hostname: d.example\n", "");
     expect(HEAD "registries:\n  B:\n    name: X\n    hostname: x.example\n"
                 "  A:\n    name: X\n    hostname: x.example\n",
            "8:11 DuplicateName [A] ~ B and A\n9:15 DuplicateHostname [A]");

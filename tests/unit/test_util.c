@@ -182,6 +182,14 @@ static void utf8(void **state)
         assert_true(utf8_valid(str_of(good[i])));
     for (size_t i = 0; i < NRW_COUNT(bad); i++)
         assert_false(utf8_valid(str_of(bad[i])));
+    static const struct {
+        const char *text;
+        size_t control;
+    } rows[] = {{"", 0},         {"a", 0},           {"\n", 1},       {"\x7f", 1},
+                {"\xc2\x80", 2}, {"\xc2\x9f", 2},    {"\xc2\xa0", 0}, {"\xc2", 0},
+                {"\xc3\x85", 0}, {"\xe2\x80\xa8", 0}};
+    for (size_t i = 0; i < NRW_COUNT(rows); i++)
+        assert_int_equal(utf8_control(str_of(rows[i].text)), rows[i].control);
     assert_int_equal(utf8_cut(STR("a\xe2\x82\xac"), 3).n, 1);
     assert_int_equal(utf8_cut(STR("a\xe2\x82\xac"), 4).n, 4);
 }

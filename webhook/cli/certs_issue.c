@@ -54,7 +54,9 @@ static const struct cli_option options[] = {
     {OPT_RSA, '\0', "rsa", "BITS",
      "RSA keys of 2048, 3072 or 4096 bits, not ECDSA P-256"},
     {OPT_CA_DAYS, '\0', "ca-days", "N", "how long a new CA lives (default: 365)"},
-    {OPT_DAYS, '\0', "days", "N", "how long the serving certificate lives (default: 30)"},
+    {OPT_DAYS, '\0', "days", "N",
+     "how long the serving certificate lives (default: 30), but no\n"
+     "longer than the CA"},
     {OPT_FORCE, '\0', "force", NULL, "overwrite files that are there"},
 };
 

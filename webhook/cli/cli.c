@@ -9,6 +9,7 @@
 
 #include "policy/suggest.h"
 #include "util/file.h"
+#include "util/utf8.h"
 
 /* Ids above any character, so that a short option and an id are never mixed up. */
 #define ID_BASE   0x1000
@@ -50,9 +51,9 @@ static void print_named(const char *text)
 
 static void clean(char *text)
 {
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
+    for (size_t n; *text != '\0'; text += n > 0 ? n : 1) {
+        n = utf8_control(str_of(text));
+        memset(text, '?', n);
     }
 }
 
@@ -182,8 +183,7 @@ int cli_next(struct cli *cli, const char **ret_value)
     if (got == -1)
         return CLI_END;
     if (got == 'h' || got == OPT_HELP) {
-        cli_print_help(cli->command);
-        return CLI_HELP;
+        return cli_print_help(cli->command) ? CLI_HELP : CLI_BAD;
     }
     const struct cli_option *option =
         got == '?' || got == ':' ? NULL : find_option(cli->command, got);
@@ -256,7 +256,16 @@ static void help_option(char letter, const char *name, const char *value,
     putchar('\n');
 }
 
-void cli_print_help(const struct cli_command *command)
+bool cli_printed(const struct cli_command *command)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return true;
+    cli_trouble(command, "cannot write to standard output: %s",
+                strerror(errno)); /* one thread: strerror will do */
+    return false;
+}
+
+bool cli_print_help(const struct cli_command *command)
 {
     printf("Usage: %s %s [OPTIONS]%s%s\n\n%s\n\nOptions:\n", program, command->name,
            command->arguments[0] != '\0' ? " " : "", command->arguments,
@@ -270,7 +279,7 @@ void cli_print_help(const struct cli_command *command)
         putchar('\n');
         print_named(command->details);
     }
-    fflush(stdout);
+    return cli_printed(command);
 }
 
 /* --- reading and writing --------------------------------------------------------------
@@ -324,9 +333,9 @@ bool cli_colour(int fd)
 
 void cli_plain(struct buf *out, struct str text)
 {
-    for (size_t i = 0; i < text.n; i++) {
-        bool control = (unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7f;
-        buf_char(out, control ? '?' : text.p[i]);
+    for (size_t i = 0, n; i<text.n; i += n> 0 ? n : 1) {
+        n = utf8_control(str_skip(text, i));
+        buf_char(out, n > 0 ? '?' : text.p[i]);
     }
 }
 

@@ -75,7 +75,10 @@ int cli_next(struct cli *cli, const char **ret_value);
 /* What is left after CLI_END; the count in ret_count. */
 char **cli_arguments(const struct cli *cli, size_t *ret_count);
 
-void cli_print_help(const struct cli_command *command);
+/* False, and said in one line, when standard output did not take it. */
+bool cli_print_help(const struct cli_command *command);
+/* The same after what was printed by other means (stdio). */
+bool cli_printed(const struct cli_command *command);
 
 /* Prints "nvcf-registry-webhook NAME: …" and a newline on standard error; control
  * characters are shown as "?". Returns CLI_TROUBLE. `command` NULL: without a name. */

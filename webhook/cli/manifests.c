@@ -60,6 +60,7 @@ bool manifests_read(const struct cli_command *command, const char *path,
         cli_trouble(command, "%s: %s", shown, err.message);
         return false;
     }
+    manifests->documents += docs.count;
     for (size_t i = 0; i < docs.count; i++) {
         json_t *json = docs.docs[i].json;
         if (!json_is_object(json)) {

@@ -17,6 +17,7 @@ struct manifest {
 struct manifests {
     struct manifest *items;
     size_t count, capacity;
+    size_t documents; /* that were read; an empty List is one, too */
 };
 
 /* Reads a file, or "-". False, and said in one line. */

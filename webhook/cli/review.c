@@ -369,6 +369,17 @@ static bool read_inputs(const struct cli *cli, struct manifests *manifests)
     return true;
 }
 
+/* What came through a pipe whose other end failed must not look like consent. */
+static bool anything_read(const struct manifests *manifests)
+{
+    if (manifests->documents > 0)
+        return true;
+    cli_trouble(&command,
+                "there is nothing to review: the input is empty; give manifests "
+                "or AdmissionReviews");
+    return false;
+}
+
 int cli_review(int argc, char **argv)
 {
     static const char *const outputs[] = {"text", "json", "patched", "diff"};
@@ -392,7 +403,7 @@ int cli_review(int argc, char **argv)
             return CLI_TROUBLE;
     }
     NRW_AUTO_MANIFESTS struct manifests manifests = {.items = NULL};
-    if (!read_inputs(&cli, &manifests))
+    if (!read_inputs(&cli, &manifests) || !anything_read(&manifests))
         return CLI_TROUBLE;
     NRW_AUTO_POLICY_DOC struct policy_doc *doc = find_policy(policy_path, &manifests);
     if (doc == NULL)

@@ -451,6 +451,8 @@ static bool consistent(const struct app_options *app)
               "--tls-secret") ||
         needs(cluster->tls_secret != NULL, cluster->dns_name_count > 0, "--tls-secret",
               "--dns-name") ||
+        needs(cluster->webhook_config != NULL, cluster->tls_secret != NULL,
+              "--webhook-config", "--tls-secret") ||
         needs(cluster->ca_lifetime != 0, cluster->tls_secret != NULL, "--ca-lifetime",
               "--tls-secret") ||
         needs(cluster->cert_lifetime != 0, cluster->tls_secret != NULL, "--cert-lifetime",

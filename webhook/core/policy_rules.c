@@ -6,6 +6,7 @@
 #include "core/builtin.h"
 #include "core/hostname.h"
 #include "core/spring.h"
+#include "util/utf8.h"
 
 struct check {
     struct arena *arena;
@@ -105,7 +106,7 @@ static void check_key(struct check *check, const struct policy_registry *registr
 static bool has_control(struct str text)
 {
     for (size_t i = 0; i < text.n; i++) {
-        if ((unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7f)
+        if (utf8_control(str_skip(text, i)) > 0)
             return true;
     }
     return false;

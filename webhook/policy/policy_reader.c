@@ -8,21 +8,20 @@
 
 /* Messages of core/ quote keys as they are; nobody's terminal or log should be played
  * with, and the API server drops warnings that hold control characters. */
+static size_t put_without_control(char *out, struct str text)
+{
+    size_t n = 0;
+    for (size_t i = 0, control; i<text.n; i += control> 0 ? control : 1) {
+        control = utf8_control(str_skip(text, i));
+        out[n++] = control > 0 ? '?' : text.p[i];
+    }
+    return n;
+}
+
 static struct str without_control(struct arena *arena, struct str text)
 {
-    size_t i = 0;
-    while (i < text.n && (unsigned char)text.p[i] >= 0x20 && text.p[i] != 0x7f)
-        i++;
-    if (i == text.n)
-        return text;
     char *out = arena_alloc(arena, text.n + 1, 1);
-    if (out == NULL)
-        return STR("");
-    for (i = 0; i < text.n; i++) {
-        bool control = (unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7f;
-        out[i] = control ? '?' : text.p[i];
-    }
-    return str_from(out, text.n);
+    return out == NULL ? STR("") : str_from(out, put_without_control(out, text));
 }
 
 void reader_report_at(struct reader *reader, enum finding_id id, unsigned line,
@@ -67,12 +66,9 @@ const char *reader_show(struct reader *reader, struct str text)
     char *out = arena_alloc(reader->arena, cut.n + 4, 1);
     if (out == NULL)
         return "";
-    for (size_t i = 0; i < cut.n; i++) {
-        bool control = (unsigned char)cut.p[i] < 0x20 || cut.p[i] == 0x7f;
-        out[i] = control ? '?' : cut.p[i];
-    }
+    size_t n = put_without_control(out, cut);
     if (cut.n < text.n)
-        memcpy(out + cut.n, "...", 3);
+        memcpy(out + n, "...", 3);
     return out;
 }
 

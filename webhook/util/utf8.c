@@ -45,6 +45,16 @@ bool utf8_valid(struct str text)
     return true;
 }
 
+size_t utf8_control(struct str text)
+{
+    if (text.n == 0)
+        return 0;
+    const unsigned char *s = (const unsigned char *)text.p;
+    if (s[0] < 0x20 || s[0] == 0x7f)
+        return 1;
+    return s[0] == 0xc2 && text.n >= 2 && s[1] >= 0x80 && s[1] < 0xa0 ? 2 : 0;
+}
+
 struct str utf8_cut(struct str text, size_t maximum)
 {
     if (text.n <= maximum)

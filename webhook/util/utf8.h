@@ -14,6 +14,10 @@ size_t utf8_length(struct str text);
 
 bool utf8_valid(struct str text);
 
+/* Bytes of the control character (U+0000 to U+001F, U+007F to U+009F) that the text
+ * begins with: 1 or 2; 0 when it begins with none. */
+size_t utf8_control(struct str text);
+
 /* The longest beginning of at most `maximum` bytes that ends between two characters. */
 struct str utf8_cut(struct str text, size_t maximum);
 
