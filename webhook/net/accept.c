@@ -18,7 +18,7 @@
 #define SHED_MAXIMUM    16
 #define BATCH           16
 #define HELLO_MS        1000
-#define SILENT_MS       1000
+#define SILENT_MS       250
 #define ASKING_MS       700
 
 /* Who goes first. A client in order shakes hands and sends its request within
@@ -28,11 +28,11 @@
 enum worth {
     WORTH_LINGERING,   /* answered and over */
     WORTH_SLOW_HELLO,  /* in the handshake for a second */
-    WORTH_SILENT,      /* open for a second and never asked anything */
+    WORTH_SILENT,      /* open for a quarter of a second and never asked anything */
     WORTH_SLOW_ASKING, /* has been sending one request for most of a second */
     WORTH_CROWD,       /* in the handshake, when half of all are */
     WORTH_IDLE,        /* was served; its client's next request opens a new one */
-    WORTH_NEW,         /* open for less than a second */
+    WORTH_NEW,         /* open for less than that: its request may be on its way */
     WORTH_HELLO,       /* in the handshake */
     WORTH_KINDS,       /* not to be closed */
 };

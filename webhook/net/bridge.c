@@ -269,8 +269,12 @@ bool bridge_move(struct conn *conn)
     bool moved = flush(conn);
     conn->in_turn = 0;
     if (conn->held && conn->out_at == conn->out.size) {
-        http_resume(conn);
-        moved = true;
+        if (conn->its_turn) {
+            http_resume(conn);
+            moved = true;
+        } else {
+            worker_queue(conn->worker, conn);
+        }
     }
     /* Without one of these it has written nothing: see conn_answered. */
     if (conn->exchange.queued || conn->exchange.expects || !conn->mhd_open)

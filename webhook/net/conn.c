@@ -74,7 +74,7 @@ void conn_kill(struct conn *conn)
 
 bool conn_reapable(const struct conn *conn)
 {
-    return conn->state == CONN_DEAD && !conn->mhd_open && !conn->ready;
+    return conn->state == CONN_DEAD && !conn->mhd_open && !conn->ready && !conn->queued;
 }
 
 bool conn_idle(const struct conn *conn)

@@ -44,7 +44,7 @@ enum conn_phase {
 
 struct conn {
     struct conn *prev, *next; /* all of the worker's */
-    struct conn *next_ready;
+    struct conn *next_ready, *next_queued;
     struct worker *worker;
     struct net_tls *tls; /* a reference; NULL on the metrics listener */
     struct stream stream;
@@ -60,6 +60,8 @@ struct conn {
     bool eof_fed;      /* and libmicrohttpd was told */
     bool mhd_open;     /* libmicrohttpd holds its end */
     bool held;         /* … and was told to wait: see http.c */
+    bool queued;       /* … and is in the worker's queue to go on */
+    bool its_turn;     /* … and was the first in it */
     bool busy;         /* bytes of a request were fed and it is not answered yet */
     bool fed;          /* at least one byte was ever fed */
     bool watched;      /* the socket is watched for output, too */

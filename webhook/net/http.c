@@ -249,8 +249,9 @@ static enum MHD_Result take_body(struct conn *conn, const char *data, size_t siz
     return MHD_NO;
 }
 
-/* A client may send many requests at once. The next waits while answers to the others are
- * not taken, so that they do not pile up here, and now and then for everybody else. */
+/* A client may send many requests at once. The next waits until the answers to the others
+ * are taken, so that they do not pile up here, and until its turn comes (worker.c), which
+ * is after those who ask one at a time, as an API server does. */
 static bool hold(struct conn *conn)
 {
     if (conn->in_turn < TURN_ANSWERS && conn->out_at == conn->out.size)
@@ -265,7 +266,7 @@ void http_resume(struct conn *conn)
 {
     if (!conn->held)
         return;
-    conn->held = false;
+    conn->held = conn->its_turn = false;
     MHD_resume_connection(conn->mhd);
     conn->stirred_at = conn->worker->http_runs;
     conn->worker->http_pending = true;

@@ -18,6 +18,7 @@
 #define TURN_MS           1000
 #define ROUNDS_MAXIMUM    8
 #define MOVE_MS           5  /* then who has just come is looked at, too */
+#define QUEUED_MAXIMUM    2  /* pipelined requests answered in a turn */
 #define SPARE_CONNECTIONS 64 /* libmicrohttpd's limit is never the one that is hit */
 #define CROWD             128u
 #define LARGE             (16u << 20)
@@ -67,6 +68,27 @@ void worker_ready(struct worker *worker, struct conn *conn)
     else
         worker->ready_last->next_ready = conn;
     worker->ready_last = conn;
+}
+
+void worker_queue(struct worker *worker, struct conn *conn)
+{
+    if (conn->queued)
+        return;
+    conn->queued = true;
+    conn->next_queued = NULL;
+    if (worker->queue == NULL)
+        worker->queue = conn;
+    else
+        worker->queue_last->next_queued = conn;
+    worker->queue_last = conn;
+}
+
+static struct conn *unqueue(struct worker *worker)
+{
+    struct conn *conn = worker->queue;
+    worker->queue = conn->next_queued;
+    conn->queued = false;
+    return conn;
 }
 
 void worker_deadline(struct worker *worker, int64_t when)
@@ -146,6 +168,21 @@ static void move(struct worker *worker)
     }
 }
 
+/* Pipelined requests are answered a few at a time, each connection in turn: hundreds of
+ * clients that send heaps of them, and read no answer, would otherwise have all the time
+ * there is, while one that waits for its answers has one request in as many turns. */
+static void let_go_on(struct worker *worker)
+{
+    for (int i = 0; i < QUEUED_MAXIMUM && worker->queue != NULL;) {
+        struct conn *conn = unqueue(worker);
+        if (conn->state != CONN_OPEN || !conn->held)
+            continue;
+        conn->its_turn = true;
+        worker_ready(worker, conn);
+        i++;
+    }
+}
+
 /* After a crowd, or large bodies, have gone: glibc keeps what they were made of. */
 static void trim(struct worker *worker)
 {
@@ -214,7 +251,8 @@ static bool wait_for_events(struct worker *worker)
 {
     struct epoll_event events[EVENTS_MAXIMUM];
     int64_t wait = worker->next_scan - worker->now;
-    if (worker->ready != NULL || worker->http_pending || wait < 0)
+    if (worker->ready != NULL || worker->queue != NULL || worker->http_pending ||
+        wait < 0)
         wait = 0;
     int n = epoll_wait(worker->epoll_fd, events, EVENTS_MAXIMUM,
                        wait < TURN_MS ? (int)wait : TURN_MS);
@@ -253,6 +291,7 @@ bool worker_turn(struct worker *worker)
         return false; /* the epoll descriptor is gone: nothing can be served any more */
     if (!worker->stopping && atomic_load(&server->stopping))
         begin_stop(worker);
+    let_go_on(worker);
     move(worker);
     if (worker->now >= worker->next_scan)
         scan(worker);
@@ -314,6 +353,8 @@ void worker_done(struct worker *worker)
     http_stop(worker); /* forgets what is left, so that all can be freed */
     while (worker->all != NULL)
         conn_kill(worker->all);
+    while (worker->queue != NULL)
+        (void)unqueue(worker);
     while (worker->ready != NULL) {
         worker->ready->ready = false;
         worker->ready = worker->ready->next_ready;

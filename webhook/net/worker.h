@@ -35,12 +35,13 @@ struct worker {
     struct conn *all, *dead; /* doubly linked, newest first */
     struct conn *oldest;     /* the last of `all` */
     struct conn *ready, *ready_last;
-    unsigned count;       /* of `all` on the TLS listener */
-    unsigned plain_count; /* and on the metrics listener */
-    unsigned peak;        /* of both, since memory was last given back to the system */
-    size_t given_back;    /* bytes of large bodies, since then */
-    int64_t now;          /* ms; of this turn */
-    int64_t next_scan;    /* when the first deadline may have passed */
+    struct conn *queue, *queue_last; /* with a pipelined request, to go on in turn */
+    unsigned count;                  /* of `all` on the TLS listener */
+    unsigned plain_count;            /* and on the metrics listener */
+    unsigned peak;     /* of both, since memory was last given back to the system */
+    size_t given_back; /* bytes of large bodies, since then */
+    int64_t now;       /* ms; of this turn */
+    int64_t next_scan; /* when the first deadline may have passed */
     bool stopping;
 
     char scratch[NET_SCRATCH]; /* bytes on their way; valid for one call */
@@ -72,6 +73,8 @@ void worker_wake(struct worker *worker); /* from any thread */
 
 /* Puts it into the list of those that are looked at in this turn. */
 void worker_ready(struct worker *worker, struct conn *conn);
+/* Its next pipelined request may be answered, when its turn comes. */
+void worker_queue(struct worker *worker, struct conn *conn);
 /* From now on an event comes when there is room to write, too. Not from the start: most
  * answers fit, and each would cost a wake-up. */
 void worker_watch_output(struct worker *worker, struct conn *conn);
