@@ -9,7 +9,7 @@ source "$(dirname "$0")/lib.sh"
 # Clients of another build than the server, so that they are not what is slow.
 tools=${NRW_TOOLS:-$(dirname "$NRW_BIN")/tests/tools}
 SLACK_US=${SLACK_US:-60000}
-SECONDS_EACH=${SECONDS_EACH:-3}
+SECONDS_EACH=${SECONDS_EACH:-2}
 
 cat >"$WORK/review.json" <<'END'
 {"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"11111111-2222-3333-4444-555555555555","kind":{"group":"apps","version":"v1","kind":"Deployment"},"resource":{"group":"apps","version":"v1","resource":"deployments"},"name":"x","namespace":"default","operation":"CREATE","userInfo":{"username":"a"},"object":{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"x","namespace":"default"},"spec":{"template":{"spec":{"containers":[{"name":"a","image":"b"}]}}}},"oldObject":null,"dryRun":false,"options":null}}
@@ -19,6 +19,9 @@ good_clients() { # SECONDS -> $WORK/good
     "$tools/load" --port "$PORT" --ca "$CERTS/ca.crt" --body "$WORK/review.json" \
         --connections 4 --seconds "$1" >"$WORK/good" 2>&1
 }
+# What TCP holds for all, in KiB: what clients do not read, and what is not read of them. Both
+# ends of every connection are on this machine.
+kernel_kib() { awk '/^TCP:/ { for (i = 1; i < NF; i++) if ($i == "mem") print $(i + 1) * 4 }' /proc/net/sockstat; }
 value() { sed -nE "s/.*(^| )$1=([0-9]+).*/\\2/p" "$2" | tail -1; } # NAME FILE
 descriptors() { find "/proc/$SERVER_PID/fd" -mindepth 1 2>/dev/null | wc -l; }
 few_descriptors() { [ "$(descriptors)" -le $((fds + 8)) ]; }
@@ -38,16 +41,17 @@ grep -q tsan <(ldd "$NRW_BIN") && rss_limit=$((rss_limit * 8))
 echo "alone: $(cat "$WORK/good"), RSS $rss_start KiB, $fds descriptors"
 
 for attack in silent:10000 half-hello:3000 garbage:200 plain-http:200 churn:50 idle:3000 slow-head:3000 \
-    slow-body:3000 big-bodies:64 headers:50 never-reads:200 key-updates:20 renegotiation:50 smuggling:50; do
+    slow-body:3000 big-bodies:64 headers:50 never-reads:200 pipelining:50 key-updates:20 renegotiation:50 \
+    smuggling:50 deep-json:20 huge-numbers:20 bad-utf8:20 duplicate-keys:20 old-http:50 methods:50; do
     name=${attack%:*} count=${attack#*:}
     background "attack-$name" "$tools/net_attack" "$PORT" "$name" "$count" "$((SECONDS_EACH + 1))"
     attacker=$REPLY
     sleep 0.5
     good_clients "$SECONDS_EACH" || true
-    rss=$(rss_kib || echo 0)
+    rss=$(rss_kib || echo 0) kernel=$(kernel_kib)
     wait "$attacker" || true
     forget "$attacker"
-    echo "$(cat "$LOGS/attack-$name.log"); good: $(cat "$WORK/good"); RSS $rss KiB"
+    echo "$(cat "$LOGS/attack-$name.log"); good: $(cat "$WORK/good"); RSS $rss KiB, TCP $kernel KiB"
     is "$name: no request of a good client fails" 0 "$(value failed "$WORK/good")"
     at_most "$name: their p99 stays (us)" "$limit" "$(value p99_us "$WORK/good")"
     at_most "$name: memory stays bounded (KiB)" "$rss_limit" "$rss"

@@ -169,6 +169,123 @@ static bool smuggling(struct victim *victim)
                "0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
 }
 
+/* --- whole requests whose bodies are the attack --------------------------------- */
+
+/* A review whose `object` is what `fill` writes; made once, so that what was not sent in
+ * full is sent again from the same place. */
+static char *made(void (*fill)(char *at, size_t room))
+{
+    enum { BODY = 61440 };
+    static const char before[] =
+        "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/"
+        "v1\",\"request\":{"
+        "\"uid\":\"1\",\"kind\":{\"group\":\"apps\",\"version\":\"v1\",\"kind\":"
+        "\"Deployment\"},\"operation\":\"CREATE\",\"namespace\":\"nvcf\",\"name\":\"x\","
+        "\"object\":";
+    char *text = calloc(1, BODY + 512);
+    char *object = calloc(1, BODY);
+    if (text == NULL || object == NULL)
+        exit(2);
+    fill(object, BODY - sizeof(before) - 16);
+    snprintf(text, BODY + 512,
+             "POST /mutate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+             "Content-Length: %zu\r\n\r\n%s%s}}",
+             sizeof(before) - 1 + strlen(object) + 2, before, object);
+    free(object);
+    return text;
+}
+
+static void fill_deep(char *at, size_t room)
+{
+    memset(at, '[', room);
+}
+
+static void fill_numbers(char *at, size_t room)
+{
+    size_t n = (size_t)snprintf(at, room, "{\"spec\":{\"replicas\":1e999999999,\"a\":");
+    memset(at + n, '9', room - n - 3);
+    memcpy(at + room - 3, "}}", 3);
+}
+
+static void fill_utf8(char *at, size_t room)
+{
+    size_t n = (size_t)snprintf(at, room, "{\"metadata\":{\"name\":\"");
+    memset(at + n, 0xc0, room - n - 4);
+    memcpy(at + room - 4, "\"}}", 4);
+}
+
+static void fill_duplicates(char *at, size_t room)
+{
+    size_t n = 0;
+    for (unsigned i = 0; n + 64 < room; i++)
+        n += (size_t)snprintf(at + n, room - n, "%s\"metadata\":{\"name\":\"%u\"}",
+                              i == 0 ? "{" : ",", i);
+    memcpy(at + n, "}", 2);
+}
+
+static bool deep_json(struct victim *victim)
+{
+    static char *text;
+    if (text == NULL)
+        text = made(fill_deep);
+    return say(victim, text);
+}
+
+static bool huge_numbers(struct victim *victim)
+{
+    static char *text;
+    if (text == NULL)
+        text = made(fill_numbers);
+    return say(victim, text);
+}
+
+static bool bad_utf8(struct victim *victim)
+{
+    static char *text;
+    if (text == NULL)
+        text = made(fill_utf8);
+    return say(victim, text);
+}
+
+static bool duplicate_keys(struct victim *victim)
+{
+    static char *text;
+    if (text == NULL)
+        text = made(fill_duplicates);
+    return say(victim, text);
+}
+
+/* --- requests of other kinds ---------------------------------------------------- */
+
+/* Reads what comes, unlike never_reads. */
+static bool pipelining(struct victim *victim)
+{
+    char bin[16384];
+    for (int i = 0; i < 20; i++) {
+        if (!say(victim, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"))
+            return false;
+    }
+    while (SSL_read(victim->ssl, bin, sizeof(bin)) > 0) {
+    }
+    return true;
+}
+
+static bool old_http(struct victim *victim)
+{
+    return say(victim, victim->step % 2 == 0 ? "GET /healthz HTTP/1.0\r\n\r\n"
+                                             : "GET /healthz\r\n\r\n");
+}
+
+static bool methods(struct victim *victim)
+{
+    static const char *const kinds[] = {"HEAD",    "TRACE", "OPTIONS",
+                                        "CONNECT", "PATCH", "X"};
+    char text[128];
+    snprintf(text, sizeof(text), "%s /mutate HTTP/1.1\r\nHost: a\r\n\r\n",
+             kinds[victim->step % (sizeof(kinds) / sizeof(kinds[0]))]);
+    return say(victim, text);
+}
+
 static const struct attack attacks[] = {
     {"silent", false, false, silent},
     {"half-hello", false, false, half_hello},
@@ -184,6 +301,13 @@ static const struct attack attacks[] = {
     {"key-updates", true, false, key_updates},
     {"renegotiation", true, true, renegotiation},
     {"smuggling", true, false, smuggling},
+    {"deep-json", true, false, deep_json},
+    {"huge-numbers", true, false, huge_numbers},
+    {"bad-utf8", true, false, bad_utf8},
+    {"duplicate-keys", true, false, duplicate_keys},
+    {"pipelining", true, false, pipelining},
+    {"old-http", true, false, old_http},
+    {"methods", true, false, methods},
 };
 
 static void drop(struct victim *victim)
