@@ -5,10 +5,10 @@
  * nvcf-registry-webhook (…_SERVICE_HOST, …_PORT) into every pod of its namespace. */
 #include "cli/serve_flags.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "certs/issue.h"
 #include "util/mem.h"
@@ -478,13 +478,17 @@ static bool consistent(const struct app_options *app)
     return false;
 }
 
+/* The cores it may run on, which can be fewer than the machine has. */
 static unsigned default_threads(void)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t set;
+    int cores = 0;
+    if (sched_getaffinity(0, sizeof(set), &set) == 0)
+        cores = CPU_COUNT(&set);
     if (cores < 1)
         return 1;
-    return cores < (long)THREADS_DEFAULT_MAXIMUM ? (unsigned)cores
-                                                 : THREADS_DEFAULT_MAXIMUM;
+    return (unsigned)cores < THREADS_DEFAULT_MAXIMUM ? (unsigned)cores
+                                                     : THREADS_DEFAULT_MAXIMUM;
 }
 
 int serve_flags_read(struct serve_flags *flags, int argc, char **argv, bool *ret_go)
