@@ -1,0 +1,100 @@
+# peers.tsv (case, subject, measure, unit, round, value) to the section of RESULTS.md.
+{
+    key = $1 SUBSEP $2 SUBSEP $3
+    values[key, ++n[key]] = $6 + 0
+}
+
+function sorted(key,    i, j, t) {
+    for (i = 1; i <= n[key]; i++) {
+        t = values[key, i]
+        for (j = i - 1; j > 0 && s[j] > t; j--)
+            s[j + 1] = s[j]
+        s[j + 1] = t
+    }
+}
+
+function median(c, who, m,    key) {
+    key = c SUBSEP who SUBSEP m
+    sorted(key)
+    return n[key] == 0 ? 0 : n[key] % 2 ? s[(n[key] + 1) / 2] : (s[n[key] / 2] + s[n[key] / 2 + 1]) / 2
+}
+
+# median (least–most)
+function cell(c, who, m, scale, digits,    key, mid, f) {
+    key = c SUBSEP who SUBSEP m
+    mid = median(c, who, m)
+    f = "%." digits "f"
+    if (n[key] == 1)
+        return sprintf(f, mid / scale)
+    return sprintf(f " (" f "–" f ")", mid / scale, s[1] / scale, s[n[key]] / scale)
+}
+
+function line(what, c, m, scale, digits) {
+    printf "| %s | %s | %s | %s |\n", what, cell(c, "ours", m, scale, digits), \
+        cell(c, "controller-runtime", m, scale, digits), cell(c, "net/http", m, scale, digits)
+}
+
+# bound: the ratio to controller-runtime that is wanted; more: whether it is a least one
+function target(what, c, m, bound, text, more,    ratio, good) {
+    ratio = median(c, "ours", m) / median(c, "controller-runtime", m)
+    good = more ? ratio >= bound : ratio <= bound
+    printf "| %s | %s | %s | %s |\n", what, text, more ? sprintf("%.1f times", ratio) : sprintf("1/%.1f", 1 / ratio), \
+        good ? "met" : sprintf("**missed** by %.0f %%", 100 * (more ? bound / ratio - 1 : ratio / bound - 1))
+}
+
+END {
+    print "## The server against peers\n"
+    printf "One AdmissionReview of %d bytes (an UPDATE, to be patched with four variables), again and again over TLS 1.3\n", bytes
+    print "with the same ECDSA P-256 certificate, AES-128-GCM and X25519. The server has one core and the generator"
+    printf "(bench/load.c) the other. Medians of %d interleaved rounds of %d s in each case (least–most); every answer\n", rounds, seconds
+    printf "looked at. Ours: %s; it writes a log line for each admission, the peers write none.\n", kind
+    printf "Peers: %s, controller-runtime %s, stripped; what they leave out: bench/peers/README.md.\n\n", go, cr
+    print "| | ours | controller-runtime | net/http |"
+    print "|---|---|---|---|"
+    line("CPU per request, connections kept, µs", "saturation-kept", "cpu", 1, 1)
+    line("CPU per request, a handshake each, µs", "saturation-fresh", "cpu", 1, 1)
+    line("CPU per request at 200/s, µs", "200-kept", "cpu", 1, 1)
+    line("requests/s, saturated, kept (16)", "saturation-kept", "per_second", 1, 0)
+    line("requests/s, saturated, a handshake each (16)", "saturation-fresh", "per_second", 1, 0)
+    line("200/s, kept: p50, µs", "200-kept", "p50", 1, 0)
+    line("200/s, kept: p99, µs", "200-kept", "p99", 1, 0)
+    line("1000/s, kept: p50, µs", "1000-kept", "p50", 1, 0)
+    line("1000/s, kept: p99, µs", "1000-kept", "p99", 1, 0)
+    line("200/s, a handshake each: p50, µs", "200-fresh", "p50", 1, 0)
+    line("200/s, a handshake each: p99, µs", "200-fresh", "p99", 1, 0)
+    line("resident, idle, MiB", "memory", "rss_idle", 1024, 1)
+    line("resident, after the load, MiB", "memory", "rss_loaded", 1024, 1)
+    line("exec to first answer, ms", "start", "exec_to_answer", 1, 1)
+    line("image, MB (the peers' program alone)", "size", "image", 1000000, 2)
+    print "\nAt fixed rates a request's time counts from when it was due. That the generator was not what was measured:"
+    printf "saturated and kept, the server's core was busy %.1f %% (ours), %.1f %% and %.1f %% of the time and the generator's\n", \
+        100 * median("saturation-kept", "ours", "server_busy"), 100 * median("saturation-kept", "controller-runtime", "server_busy"), \
+        100 * median("saturation-kept", "net/http", "server_busy")
+    printf "%.1f %%, %.1f %% and %.1f %%; at fixed rates the generator was itself late by %.0f µs at most (p99).\n\n", \
+        100 * median("saturation-kept", "ours", "generator_busy"), 100 * median("saturation-kept", "controller-runtime", "generator_busy"), \
+        100 * median("saturation-kept", "net/http", "generator_busy"), late()
+    print "| against controller-runtime | target | measured | |"
+    print "|---|---|---|---|"
+    target("CPU per request, kept", "saturation-kept", "cpu", 1 / 3, "at most 1/3", 0)
+    target("CPU per request, a handshake each", "saturation-fresh", "cpu", 1 / 3, "at most 1/3", 0)
+    target("saturated throughput, kept", "saturation-kept", "per_second", 3, "at least 3 times", 1)
+    target("saturated throughput, a handshake each", "saturation-fresh", "per_second", 3, "at least 3 times", 1)
+    target("p99 at 200/s, kept", "200-kept", "p99", 1, "below", 0)
+    target("p99 at 1000/s, kept", "1000-kept", "p99", 1, "below", 0)
+    target("p99 at 200/s, a handshake each", "200-fresh", "p99", 1, "below", 0)
+    target("resident, idle", "memory", "rss_idle", 1 / 4, "at most 1/4", 0)
+    target("resident, after the load", "memory", "rss_loaded", 1 / 4, "at most 1/4", 0)
+    target("exec to first answer", "start", "exec_to_answer", 1 / 5, "at most 1/5", 0)
+    target("image", "size", "image", 1 / 5, "at most 1/5", 0)
+}
+
+function late(    most, i, c, w, m) {
+    split("200-kept 1000-kept 200-fresh", c, " ")
+    split("ours controller-runtime net/http", w, " ")
+    for (i = 1; i <= 9; i++) {
+        m = median(c[int((i - 1) / 3) + 1], w[(i - 1) % 3 + 1], "lag99")
+        if (m > most)
+            most = m
+    }
+    return most
+}
