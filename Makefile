@@ -62,8 +62,10 @@ ifeq ($(FLAVOUR),release)
   OPT := $(HARDEN) -fPIE
   LDOPT := -pie $(HARDEN_LD)
 else ifeq ($(FLAVOUR),static)
+  # What nobody reads stays out of the image: unwind tables, and relocations at full length.
   OPT := $(HARDEN) -fPIE -ffunction-sections -fdata-sections
-  LDOPT := -static-pie $(HARDEN_LD) -Wl,--gc-sections
+  LDOPT := -static-pie $(HARDEN_LD) -Wl,--gc-sections -Wl,-z,pack-relative-relocs \
+           -Wl,--no-eh-frame-hdr -Wl,-T,tools/static.ld
 else ifeq ($(FLAVOUR),debug)
   OPT := -O0 -DNRW_DEBUG
 else ifeq ($(FLAVOUR),fuzz)
