@@ -162,6 +162,8 @@ with_helm() {
             fail "$v: renders: $values" "$(cat "$BODY")"
         fi
     done
+    render nvcf-registry-webhook
+    is "$v: an API server waits three seconds at most" 3 "$(q "${common[*]} [hooks.timeoutSeconds] | unique | join(\",\")")"
     render elsewhere "${everything[@]}" && holds "$v, everything" elsewhere
     is "$v: what may scrape, and where the API server is" '[{"podSelector":{}}] 10.0.0.1/32' "$(q '.[] | select(.kind ==
         "NetworkPolicy") | "\(.spec.ingress[1].from | tojson) \(.spec.egress[0].to[0].ipBlock.cidr)"')"

@@ -79,6 +79,15 @@ head -c 8388608 "$WORK/large" >"$WORK/full"
 post /mutate "$WORK/full" -H 'Expect:'
 error "8 MiB of blanks" 400
 
+# As large as an API server can make one: object and oldObject of 3 MiB each.
+head -c 3100000 /dev/zero | tr '\0' x >"$WORK/three"
+jq -c --rawfile big "$WORK/three" '.request.object.metadata.annotations.big = $big | .request.oldObject = .request.object' \
+    "$review" >"$WORK/both"
+isnt "two objects of 3 MB are more than 6 MB" 0 $(($(stat -c %s "$WORK/both") > 6000000))
+post /mutate "$WORK/both"
+is "two objects of 3 MB: status" 200 "$STATUS"
+is "two objects of 3 MB: a patch" true "$(json '.response.patch | @base64d | fromjson | length > 0')"
+
 wrong() { # NAME TEXT: a body that is no review
     printf '%s' "$2" >"$WORK/wrong"
     post /mutate "$WORK/wrong"

@@ -151,6 +151,16 @@ kill -HUP "$SERVER_PID" # nothing watches the folder behind the symlink; ten sec
 ok "a pair in two steps" until_ok 60 rotations_are success 4
 is "is served" "$(serial_of "$WORK/pairs/4/tls.crt")" "$(serial)"
 is "and counted as no failure" 1 "$(rotations failure)"
+if [ "${NRW_FLAVOUR:-release}" = release ]; then # ten seconds, so in one flavour only
+    add_registry "$WORK/policy.yaml" NINTH
+    swap "$mount/policy" "$WORK/policy.yaml"
+    ln -sf ..data/policy.yaml "$mount/policy/policy.yaml"
+    reads() { [ "$(registries)" = "$(grep -c hostname: "$WORK/policy.yaml")" ]; }
+    ok "the mounted policy again" until_ok 50 reads
+    add_registry "$mount/policy/..data/policy.yaml" TENTH
+    add_registry "$WORK/policy.yaml" TENTH
+    ok "a change that nothing tells of is seen by its content" until_ok 130 reads
+fi
 
 # --- an expired certificate -------------------------------------------------------------
 openssl x509 -in "$WORK/pairs/5/tls.crt" -signkey "$WORK/pairs/5/tls.key" -days -1 \

@@ -199,6 +199,84 @@ static void every_allocation_fails(void **state)
     policy_doc_free(doc);
 }
 
+/* The linker puts this before the real one (Makefile), so that a patch can be refused: no
+ * review is known that brings it about. */
+bool __real_patch_apply(json_t *object, const struct patch *patch, struct err *err);
+bool __wrap_patch_apply(json_t *object, const struct patch *patch, struct err *err);
+static bool refuse_patch;
+static unsigned patches;
+
+bool __wrap_patch_apply(json_t *object, const struct patch *patch, struct err *err)
+{
+    patches++;
+    return !refuse_patch && __real_patch_apply(object, patch, err);
+}
+
+/* It would fail the user's request, whatever failurePolicy says: rather none, and a word.
+ */
+static void a_patch_that_does_not_apply_is_not_sent(void **state)
+{
+    (void)state;
+    struct buf body;
+    struct policy_doc *doc = policy();
+    struct str review = read_review(&body);
+    for (int i = 0; i < 2; i++) {
+        struct ask ask;
+        patches = 0;
+        refuse_patch = i == 1;
+        ask_init(&ask, doc->policy, ADMIT_MUTATE, review);
+        refuse_patch = false;
+        assert_int_equal(patches, 1);
+        assert_true(ask.good);
+        assert_true(ask.outcome.allowed);
+        assert_int_equal(ask.outcome.changed, i == 0);
+        json_t *answer = json_loads(ask.answer.data, 0, NULL);
+        const json_t *response = json_object_get(answer, "response");
+        assert_int_equal(json_object_get(response, "patch") != NULL, i == 0);
+        assert_int_equal(json_object_get(response, "patchType") != NULL, i == 0);
+        assert_int_equal(strstr(ask.answer.data, "the patch did not apply") != NULL,
+                         i == 1);
+        json_decref(answer);
+        ask_done(&ask);
+    }
+    buf_done(&body);
+    policy_doc_free(doc);
+}
+
+static void operations_without_a_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *object;
+        size_t container;
+        struct patch_op op;
+        bool applies;
+    } rows[] = {
+        {"[{\"env\":[1]}]", 0, {PATCH_ENV_APPEND, 0, STR("A"), STR("b")}, true},
+        {"[{\"env\":[1]}]", 0, {PATCH_ENV_REMOVE, 0, STR("A"), STR("")}, true},
+        {"[{\"env\":[1]}]", 0, {PATCH_ENV_REMOVE, 1, STR("A"), STR("")}, false},
+        {"[{\"env\":[1]}]", 0, {PATCH_ENV_REPLACE, 1, STR("A"), STR("b")}, false},
+        {"[{\"env\":[1]}]", 1, {PATCH_ENV_APPEND, 0, STR("A"), STR("b")}, false},
+        {"[{}]", 0, {PATCH_ENV_APPEND, 0, STR("A"), STR("b")}, false},
+        {"[7]", 0, {PATCH_ENV_CREATE, 0, STR(""), STR("")}, false},
+        {"[{}]", 0, {PATCH_ANNOTATION_SET, 0, STR("a"), STR("b")}, false},
+        {"[{}]", 0, {PATCH_ANNOTATION_REMOVE, 0, STR("a"), STR("")}, false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        json_error_t where;
+        json_t *containers = json_loads(rows[i].object, 0, &where);
+        json_t *object = json_pack("{s:{},s:{s:{s:{s:o}}}}", "metadata", "spec",
+                                   "template", "spec", "containers", containers);
+        struct patch_op op = rows[i].op;
+        const struct patch patch = {.ops = {.items = &op, .count = 1},
+                                    .container = rows[i].container};
+        struct err err = {.code = ERR_NONE};
+        assert_int_equal(__real_patch_apply(object, &patch, &err), rows[i].applies);
+        assert_int_equal(err.code, rows[i].applies ? ERR_NONE : ERR_INTERNAL);
+        json_decref(object);
+    }
+}
+
 static void base64(void **state)
 {
     (void)state;
@@ -303,6 +381,8 @@ int main(void)
         cmocka_unit_test(odd_reviews_are_allowed),
         cmocka_unit_test(same_input_same_bytes),
         cmocka_unit_test(every_allocation_fails),
+        cmocka_unit_test(a_patch_that_does_not_apply_is_not_sent),
+        cmocka_unit_test(operations_without_a_place),
         cmocka_unit_test(base64),
         cmocka_unit_test(what_the_tests_apply_patches_with),
         cmocka_unit_test(a_refused_policy_says_where),
