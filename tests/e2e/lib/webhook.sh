@@ -144,6 +144,24 @@ spec:
 END
 }
 
+# canary_json NAME [VARIABLE]: one as JSON, with a host in that variable
+canary_json() {
+    jq -nc --arg n "$1" --arg v "${2:-}" '{apiVersion: "apps/v1", kind: "Deployment",
+        metadata: {name: $n, labels: {"app.kubernetes.io/name": "helm-nvcf-api"}},
+        spec: {selector: {matchLabels: {app: $n}}, template: {metadata: {labels: {app: $n}},
+        spec: {containers: [{name: "helm-nvcf-api", image: "stand-in.invalid/canary",
+            env: (if $v == "" then [] else [{name: $v, value: "mirror.corp.example"}] end)}]}}}}'
+}
+
+# proxy_start: the API in plain HTTP at $api, for curl: a kubectl takes a tenth of a second
+proxy_start() {
+    local port
+    port=$(free_port)
+    api=http://127.0.0.1:$port
+    spawn proxy kubectl proxy --port "$port"
+    wait_for 10 'kubectl proxy' curl -fsS "$api/readyz"
+}
+
 hook_calls() {
     curl -fsS --max-time 3 "http://127.0.0.1:$E2E_HOOK_METRICS/metrics" |
         awk '/^nvcf_registry_webhook_admission_requests_total/ { n += $NF } END { print n + 0 }'

@@ -35,18 +35,33 @@ check 'and is called' wait_for 10 'the API server to call the webhook' hook_call
 check 'an upgrade is injected' api_upgrade --set api.awsRegion=eu-west-1
 check '  by the watched policy' env_is "${registry}_GHCR_HOSTNAME" ghcr.io
 
-took=()
-for i in {1..11}; do
-    before=$(policy_hash)
-    text=$(policy_text -- "$ghcr" "INTERNAL=registry$i.corp.example=Corporate" | jq -Rs '{data: {"policy.yaml": .}}')
+# ---- how long from kubectl apply to the first admission that is decided by it
+proxy_start
+canary_json canary >"$E2E_TMP/canary.json"
+decided_by() { # HOSTNAME: an admission that is sent now
+    curl -fsS -H 'Content-Type: application/json' --data-binary "@$E2E_TMP/canary.json" \
+        "$api/apis/apps/v1/namespaces/nvcf/deployments?dryRun=All" 2>/dev/null | grep -q "\"value\":\s*\"$1\""
+}
+took=() kubectls=() late=()
+for i in {1..20}; do
+    policy_text -- "$ghcr" "INTERNAL=registry$i.corp.example=Corporate" >"$E2E_TMP/policy.$i"
+    kubectl -n "$hook_namespace" create configmap nvcf-registry-policy --dry-run=client -o yaml \
+        --from-file=policy.yaml="$E2E_TMP/policy.$i" >"$E2E_TMP/policy.$i.yaml"
     start=$(date +%s%3N)
-    kubectl -n "$hook_namespace" patch configmap nvcf-registry-policy --type merge -p "$text" >/dev/null
-    wait_for 5 'the new policy' policy_hash_is_not "$before" || break
+    { kubectl apply -f "$E2E_TMP/policy.$i.yaml" >/dev/null && echo $(($(date +%s%3N) - start)) >"$E2E_TMP/kubectl.$i"; } &
+    applying=$!
+    for ((asked = 0; asked < 500; asked++)); do ! decided_by "registry$i.corp.example" || break; done
     took+=($(($(date +%s%3N) - start)))
+    wait "$applying" || true
+    kubectls+=("$(cat "$E2E_TMP/kubectl.$i" || echo 0)")
+    late+=($((took[-1] - kubectls[-1])))
 done
 mapfile -t took < <(printf '%s\n' "${took[@]}" | sort -n)
-echo "          from kubectl patch to in force, kubectl's own time included: median ${took[5]:-?} ms, slowest ${took[10]:-?} ms"
-check 'an edited policy is in force within a second (median of 11)' [ "${took[5]:-9999}" -lt 1000 ]
+mapfile -t late < <(printf '%s\n' "${late[@]}" | sort -n)
+mapfile -t kubectls < <(printf '%s\n' "${kubectls[@]}" | sort -n)
+echo "          from kubectl apply to the first admission decided by it: median of 20 $(((took[9] + took[10]) / 2)) ms," \
+    "slowest ${took[19]} ms; kubectl itself took ${kubectls[10]} ms, and the slowest came ${late[19]} ms after its end"
+check 'each of 20 policies decides within a second of kubectl apply' [ "${late[19]}" -le 1000 ]
 
 # ---- what only the -env ConfigMap says
 set_env() { kubectl -n nvcf set env "deployment/$deployment" -c helm-nvcf-api "$@"; }

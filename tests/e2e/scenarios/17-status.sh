@@ -44,6 +44,10 @@ run status
 expect_text '  the certificate verifies against what is published' \
     'an API server accepts it as nvcf-registry-webhook.nvcf-registry-webhook.svc' 'caBundle'
 printf '          %s\n' "${OUT//$'\n'/$'\n'          }"
+# The README shows this table; only times and hashes may differ.
+table() { sed -E 's/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]+Z/TIME/; s/\([0-9]+ days\)/(DAYS)/; s/hash [0-9a-f]+/hash HASH/'; }
+shown=$(sed -n '/^Webhook$/,/^```$/p' "$E2E_REPO/README.md" | grep -v '^```$')
+check 'the table in the README is what is printed' diff <(table <<<"$shown") <(table <<<"$OUT")
 
 # somebody goes around the webhook, and the API would crash at its next start
 hook_unconfig
