@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The examples of docs/POLICY.md are true: each ```yaml block that begins with `# NAME.yaml` is
-# a file, each ```console block a command and what it prints.
+# a file, each ```console block a command and what it prints. What the table of docs/TESTING.md
+# names is there.
 # With --update the outputs are written anew; read the difference before you commit it.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -57,4 +58,17 @@ while read -r finding; do
 done < <(sed -n 's/.*\[FINDING_[A-Z_]*\] = "\([A-Za-z]*\)",/\1/p' "$root/webhook/core/finding.c")
 # A command that prints nothing explains nothing.
 unlike "every example prints something" '^none$' "$(awk '/^\$ /{getline next_line; if (next_line == "```") print "none"}' "$page")"
+
+# The table of docs/TESTING.md names checks, files and cases that are there.
+table=$(sed -n '/^## Traps/,$p' "$root/docs/TESTING.md")
+isnt "docs/TESTING.md has its table" '' "$table"
+is "docs/TESTING.md quotes checks that are there" '' "$(grep -oE '"[^"]+"' <<<"$table" | tr -d '"' | while read -r name; do
+    grep -rqF --include='*.sh' -- "$name" "$root/tests" || echo "$name"
+done)"
+# shellcheck disable=SC2016 # backquotes of Markdown
+is "docs/TESTING.md names tests that are there" '' "$(grep -oE '`[^`]+`' <<<"$table" | tr -d '`' | while read -r name; do
+    compgen -G "$root/tests/unit/$name.c" >/dev/null || compgen -G "$root/tests/integration/$name" >/dev/null ||
+        compgen -G "$root/tests/e2e/scenarios/$name*.sh" >/dev/null || [ -e "$root/$name" ] || [ -e "$root/tests/cases/$name" ] ||
+        grep -rqF -- "$name" "$root/tests" "$root/deploy/chart/templates" || echo "$name"
+done)"
 finish
