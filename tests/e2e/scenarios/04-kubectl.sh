@@ -109,7 +109,7 @@ expect_refused '  a bad manifest, server side' bash -c "sed 's/GHCR_HOSTNAME/DOC
 check '  and away' kubectl delete -n nvcf -f "$manifest"
 
 # ---- never in the way: what was bad before the webhook came
-deployment=api-helm-nvcf-api
+deployment='api-helm-nvcf-api' # quoted: shellcheck would see a difference
 hook_unconfig
 wait_for 10 'the webhook to be forgotten' set_env "${registry}_DOCKER_HOSTNAME=mirror.corp.example"
 hook_config Fail

@@ -33,7 +33,7 @@ same 'changes nothing' "$before" "$(generation)"
 
 # ---- both together
 check 'the functions API beside it' api_install
-deployment=api-helm-nvcf-api
+deployment='api-helm-nvcf-api' # quoted: shellcheck would see a difference
 check '  gets its own variables' env_is "${registry}_GHCR_HOSTNAME" ghcr.io
 check '  and none of the tasks API' env_absent "${task_registry}_GHCR_HOSTNAME"
 deployment=tasks-helm-nvcf-nvct-api
