@@ -74,6 +74,35 @@ static void blocks_have_no_seams(void **state)
     }
 }
 
+/* A bracket and the one that closes it, next to each other, at every place of a block. */
+static void pairs_match_in_kind(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool good;
+    } rows[] = {
+        {"{}", true},     {"[]", true},    {"{]", false},   {"[}", false},
+        {"[{}]", true},   {"{[]}", true},  {"[{]}", false}, {"{}{}", true},
+        {"{}]", false},   {"}{", false},   {"[]]", false},  {"{[}]", false},
+        {"\"{]\"", true}, {"\"}\"", true}, {"{\"}", false}, {"[][]{}", true},
+    };
+    char text[256];
+    for (size_t pad = 0; pad < 140; pad++) {
+        for (size_t i = 0; i < NRW_COUNT(rows); i++) {
+            size_t n = (size_t)snprintf(text, sizeof(text), "[%*s%s,1]", (int)pad, "",
+                                        rows[i].text);
+            struct scan scan;
+            scan_init(&scan, str_from(text, n));
+            struct str value = scan_value(&scan);
+            bool good = !str_is_null(value) && value.n == n;
+            if (good != rows[i].good)
+                print_error("pad %zu: %s\n", pad, rows[i].text);
+            assert_int_equal(good, rows[i].good);
+        }
+    }
+}
+
 static void depth_is_bounded(void **state)
 {
     (void)state;
@@ -93,13 +122,13 @@ static void depth_is_bounded(void **state)
 static void only_what_is_wanted(void **state)
 {
     (void)state;
-    static const struct prune_want inner[] = {{"x", NULL, false, 0},
-                                              {NULL, NULL, false, 0}};
+    static const struct prune_want inner[] = {{STR("x"), NULL, false, 0},
+                                              {{NULL, 0}, NULL, false, 0}};
     static const struct prune_want wants[] = {
-        {"a", inner, false, 0},
-        {"list", inner, true, 0},
-        {"whole", NULL, false, 0},
-        {NULL, NULL, false, 0},
+        {STR("a"), inner, false, 0},
+        {STR("list"), inner, true, 0},
+        {STR("whole"), NULL, false, 0},
+        {{NULL, 0}, NULL, false, 0},
     };
     static const char *const rows[][2] = {
         {"{\"a\":{\"x\":1,\"y\":2},\"b\":[1,2]}", "{\"a\":{\"x\":1}}"},
@@ -183,6 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_that_are_passed_over),
         cmocka_unit_test(blocks_have_no_seams),
+        cmocka_unit_test(pairs_match_in_kind),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(only_what_is_wanted),
         cmocka_unit_test(yaml_is_read_back),

@@ -1,6 +1,8 @@
 /* JSON Patch; see patch_json.h. */
 #include "admit/patch_json.h"
 
+#include <stdio.h>
+
 /* --- text ------------------------------------------------------------------------------
  */
 
@@ -26,8 +28,7 @@ static void pointer(struct str annotation, struct buf *out)
     }
 }
 
-static void operation(const struct patch *patch, const struct patch_op *op,
-                      struct buf *out)
+static void operation(struct str env_path, const struct patch_op *op, struct buf *out)
 {
     const char *verb =
         op->kind == PATCH_ENV_REPLACE                                         ? "replace"
@@ -35,9 +36,11 @@ static void operation(const struct patch *patch, const struct patch_op *op,
                                                                               : "add";
     bool env = op->kind == PATCH_ENV_REPLACE || op->kind == PATCH_ENV_REMOVE ||
                op->kind == PATCH_ENV_CREATE || op->kind == PATCH_ENV_APPEND;
-    buf_printf(out, "{\"op\":\"%s\",\"path\":\"", verb);
+    buf_text(out, "{\"op\":\"");
+    buf_text(out, verb);
+    buf_text(out, "\",\"path\":\"");
     if (env)
-        buf_printf(out, "/spec/template/spec/containers/%zu/env", patch->container);
+        buf_str(out, env_path);
     switch (op->kind) {
     case PATCH_ENV_REPLACE:
         buf_printf(out, "/%zu\",\"value\":", op->index);
@@ -71,11 +74,15 @@ static void operation(const struct patch *patch, const struct patch_op *op,
 
 void patch_render(const struct patch *patch, struct buf *out)
 {
+    char path[64];
+    int n = snprintf(path, sizeof(path), "/spec/template/spec/containers/%zu/env",
+                     patch->container);
+    struct str env_path = str_from(path, n > 0 ? (size_t)n : 0);
     buf_char(out, '[');
     for (size_t i = 0; i < patch->ops.count; i++) {
         if (i > 0)
             buf_char(out, ',');
-        operation(patch, patch_at(patch, i), out);
+        operation(env_path, patch_at(patch, i), out);
     }
     buf_char(out, ']');
 }
@@ -160,15 +167,23 @@ bool patch_base64(struct buf *out, struct str bytes)
     if (!buf_reserve(out, size))
         return false;
     char *to = out->data + out->size;
-    for (size_t i = 0; i < bytes.n; i += 3) {
-        size_t left = bytes.n - i;
-        unsigned group = (unsigned)in[i] << 16 |
-                         (left > 1 ? (unsigned)in[i + 1] << 8 : 0) |
-                         (left > 2 ? in[i + 2] : 0);
-        *to++ = digits[group >> 18];
-        *to++ = digits[group >> 12 & 63];
-        *to++ = left > 1 ? digits[group >> 6 & 63] : '=';
-        *to++ = left > 2 ? digits[group & 63] : '=';
+    size_t whole = bytes.n - bytes.n % 3;
+    for (size_t i = 0; i < whole; i += 3, to += 4) {
+        unsigned group =
+            (unsigned)in[i] << 16 | (unsigned)in[i + 1] << 8 | (unsigned)in[i + 2];
+        to[0] = digits[group >> 18];
+        to[1] = digits[group >> 12 & 63];
+        to[2] = digits[group >> 6 & 63];
+        to[3] = digits[group & 63];
+    }
+    if (whole < bytes.n) {
+        bool two = whole + 1 < bytes.n;
+        unsigned group =
+            (unsigned)in[whole] << 16 | (two ? (unsigned)in[whole + 1] << 8 : 0);
+        to[0] = digits[group >> 18];
+        to[1] = digits[group >> 12 & 63];
+        to[2] = two ? digits[group >> 6 & 63] : '=';
+        to[3] = '=';
     }
     out->size += size;
     out->data[out->size] = '\0';

@@ -110,14 +110,14 @@ static json_t *take(struct str text, struct prune_context *context, struct err *
 }
 
 /* The key's text: as it stands, unless it has escapes. */
-static bool same_key(struct str key, bool escaped, const char *want)
+static bool same_key(struct str key, bool escaped, struct str want)
 {
     if (!escaped)
-        return str_eq(key, str_of(want));
+        return str_eq(key, want);
     json_t *value = prune_value(str_from(key.p - 1, key.n + 2), NULL);
-    bool same = json_is_string(value) &&
-                str_eq(str_from(json_string_value(value), json_string_length(value)),
-                       str_of(want));
+    bool same =
+        json_is_string(value) &&
+        str_eq(str_from(json_string_value(value), json_string_length(value)), want);
     json_decref(value);
     return same;
 }
@@ -125,7 +125,7 @@ static bool same_key(struct str key, bool escaped, const char *want)
 static const struct prune_want *find(const struct prune_want *wants, struct str key,
                                      bool escaped)
 {
-    for (; wants->key != NULL; wants++) {
+    for (; !str_is_null(wants->key); wants++) {
         if (same_key(key, escaped, wants->key))
             return wants;
     }
@@ -203,7 +203,8 @@ static json_t *prune_object(struct scan *scan, const struct prune_want *wants,
             return NULL;
         }
         json_t *value = prune_member(scan, want, object, context, err);
-        if (value == NULL || json_object_set_new_nocheck(object, want->key, value) != 0) {
+        if (value == NULL ||
+            json_object_setn_new_nocheck(object, want->key.p, want->key.n, value) != 0) {
             json_decref(object);
             if (value != NULL)
                 err_nomem(err);

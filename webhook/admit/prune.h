@@ -11,7 +11,7 @@
 
 /* A member that is wanted. Ends with a NULL key. */
 struct prune_want {
-    const char *key;
+    struct str key; /* of the last one of a list: null */
     /* NULL: the value whole. Otherwise an object of which only these members are kept
      * (the object itself always, so that it is known to be there), or … */
     const struct prune_want *members;

@@ -9,48 +9,49 @@
 
 /* What object.c reads of a Deployment, and what the patch needs to find its place in. */
 static const struct prune_want own_annotations[] = {
-    {ANNOTATION_INJECTED, NULL, false, 0},
-    {ANNOTATION_POLICY, NULL, false, 0},
-    {NULL, NULL, false, 0},
+    {STR(ANNOTATION_INJECTED), NULL, false, 0},
+    {STR(ANNOTATION_POLICY), NULL, false, 0},
+    {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want meta_wants[] = {
-    {"name", NULL, false, 0},
-    {"namespace", NULL, false, 0},
-    {"uid", NULL, false, 0},
-    {"labels", NULL, false, 0},
-    {"deletionTimestamp", NULL, false, 0},
-    {"annotations", own_annotations, false, 0},
-    {NULL, NULL, false, 0},
+    {STR("name"), NULL, false, 0},
+    {STR("namespace"), NULL, false, 0},
+    {STR("uid"), NULL, false, 0},
+    {STR("labels"), NULL, false, 0},
+    {STR("deletionTimestamp"), NULL, false, 0},
+    {STR("annotations"), own_annotations, false, 0},
+    {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want container_wants[] = {
-    {"name", NULL, false, 0}, {"env", NULL, false, 0},     {"envFrom", NULL, false, 0},
-    {"args", NULL, false, 0}, {"command", NULL, false, 0}, {NULL, NULL, false, 0},
+    {STR("name"), NULL, false, 0},    {STR("env"), NULL, false, 0},
+    {STR("envFrom"), NULL, false, 0}, {STR("args"), NULL, false, 0},
+    {STR("command"), NULL, false, 0}, {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want pod_wants[] = {
-    {"containers", container_wants, true, 0},
-    {NULL, NULL, false, 0},
+    {STR("containers"), container_wants, true, 0},
+    {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want template_wants[] = {
-    {"spec", pod_wants, false, 0},
-    {NULL, NULL, false, 0},
+    {STR("spec"), pod_wants, false, 0},
+    {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want spec_wants[] = {
-    {"template", template_wants, false, 0},
-    {NULL, NULL, false, 0},
+    {STR("template"), template_wants, false, 0},
+    {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want deployment_wants[] = {
-    {"metadata", meta_wants, false, 0},
-    {"spec", spec_wants, false, 0},
-    {NULL, NULL, false, 0},
+    {STR("metadata"), meta_wants, false, 0},
+    {STR("spec"), spec_wants, false, 0},
+    {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want config_map_wants[] = {
-    {"metadata", meta_wants, false, 0},
-    {"data", NULL, false, 0},
-    {NULL, NULL, false, 0},
+    {STR("metadata"), meta_wants, false, 0},
+    {STR("data"), NULL, false, 0},
+    {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want other_wants[] = {
-    {"metadata", meta_wants, false, 0},
-    {NULL, NULL, false, 0},
+    {STR("metadata"), meta_wants, false, 0},
+    {{NULL, 0}, NULL, false, 0},
 };
 
 static struct str or_empty(struct str text)
@@ -114,27 +115,27 @@ bool review_from_json(json_t *root, struct review *ret_review, struct err *err)
 }
 
 static const struct prune_want user_wants[] = {
-    {"username", NULL, false, 0},
-    {NULL, NULL, false, 0},
+    {STR("username"), NULL, false, 0},
+    {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want kind_wants[] = {
-    {"group", NULL, false, 0},
-    {"kind", NULL, false, 0},
-    {NULL, NULL, false, 0},
+    {STR("group"), NULL, false, 0},
+    {STR("kind"), NULL, false, 0},
+    {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want request_wants[] = {
-    {"uid", NULL, false, 0},       {"kind", kind_wants, false, 0},
-    {"namespace", NULL, false, 0}, {"name", NULL, false, 0},
-    {"operation", NULL, false, 0}, {"userInfo", user_wants, false, 0},
-    {"dryRun", NULL, false, 0},    {"subResource", NULL, false, 0},
-    {"object", NULL, false, 1},    {"oldObject", NULL, false, 2},
-    {NULL, NULL, false, 0},
+    {STR("uid"), NULL, false, 0},       {STR("kind"), kind_wants, false, 0},
+    {STR("namespace"), NULL, false, 0}, {STR("name"), NULL, false, 0},
+    {STR("operation"), NULL, false, 0}, {STR("userInfo"), user_wants, false, 0},
+    {STR("dryRun"), NULL, false, 0},    {STR("subResource"), NULL, false, 0},
+    {STR("object"), NULL, false, 1},    {STR("oldObject"), NULL, false, 2},
+    {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want review_wants[] = {
-    {"apiVersion", NULL, false, 0},
-    {"kind", NULL, false, 0},
-    {"request", request_wants, false, 0},
-    {NULL, NULL, false, 0},
+    {STR("apiVersion"), NULL, false, 0},
+    {STR("kind"), NULL, false, 0},
+    {STR("request"), request_wants, false, 0},
+    {{NULL, 0}, NULL, false, 0},
 };
 
 static const struct prune_want *wants_of(enum review_kind kind)

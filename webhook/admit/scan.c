@@ -2,14 +2,17 @@
  *
  * Objects and arrays are passed over 64 bytes at a time: one bit per byte for quotes,
  * backslashes and brackets; which bytes are inside strings follows from the quotes by a
- * running exclusive-or. Only brackets outside strings are looked at one by one, and a bit
- * per level remembers of which kind each was. The idea is that of simdjson's first stage
+ * running exclusive-or. Only brackets outside strings are looked at one by one, but for
+ * the pairs with nothing between, of which managedFields are full; and a bit per level
+ * remembers of which kind each was. The idea is that of simdjson's first stage
  * (Langdale, Lemire: Parsing Gigabytes of JSON per Second); without SSE2 the masks are
  * made by a plain loop. */
 #include "admit/scan.h"
 
 #include <stdint.h>
 #include <string.h>
+
+#include "util/attr.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -20,38 +23,67 @@
 /* One bit per byte of a block. */
 struct masks {
     uint64_t quote, backslash, open, close;
+    uint64_t brace; /* of a bracket: it is a brace */
 };
 
 #ifdef __SSE2__
+static NRW_ALWAYS_INLINE uint64_t bits_of(__m128i bytes)
+{
+    return (uint64_t)(unsigned)_mm_movemask_epi8(bytes);
+}
+
+static NRW_ALWAYS_INLINE uint64_t join(__m128i a, __m128i b, __m128i c, __m128i d)
+{
+    return bits_of(a) | bits_of(b) << 16 | bits_of(c) << 32 | bits_of(d) << 48;
+}
+
+static NRW_ALWAYS_INLINE uint64_t where(const __m128i block[4], char c)
+{
+    const __m128i want = _mm_set1_epi8(c);
+    return join(_mm_cmpeq_epi8(block[0], want), _mm_cmpeq_epi8(block[1], want),
+                _mm_cmpeq_epi8(block[2], want), _mm_cmpeq_epi8(block[3], want));
+}
+
 static void make_masks(const char *block, struct masks *out)
 {
-    const __m128i quote = _mm_set1_epi8('"');
-    const __m128i backslash = _mm_set1_epi8('\\');
+    const __m128i *from = (const __m128i *)(const void *)block;
+    const __m128i bytes[4] = {_mm_loadu_si128(from), _mm_loadu_si128(from + 1),
+                              _mm_loadu_si128(from + 2), _mm_loadu_si128(from + 3)};
     /* '[' and ']' become '{' and '}' with this bit, and nothing else that matters does.
      */
     const __m128i fold = _mm_set1_epi8(0x20);
-    const __m128i open = _mm_set1_epi8('{');
-    const __m128i close = _mm_set1_epi8('}');
-    *out = (struct masks){0, 0, 0, 0};
-    for (unsigned i = 0; i < BLOCK / 16; i++) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(block + 16 * i));
-        __m128i folded = _mm_or_si128(bytes, fold);
-        unsigned shift = 16 * i;
-        out->quote |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, quote))
-                      << shift;
-        out->backslash |=
-            (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, backslash))
-            << shift;
-        out->open |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(folded, open))
-                     << shift;
-        out->close |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(folded, close))
-                      << shift;
+    const __m128i folded[4] = {_mm_or_si128(bytes[0], fold), _mm_or_si128(bytes[1], fold),
+                               _mm_or_si128(bytes[2], fold),
+                               _mm_or_si128(bytes[3], fold)};
+    out->quote = where(bytes, '"');
+    out->backslash = where(bytes, '\\');
+    out->open = where(folded, '{');
+    out->close = where(folded, '}');
+    /* The folding bit, shifted to where a mask is made of. */
+    out->brace = join(_mm_slli_epi16(bytes[0], 2), _mm_slli_epi16(bytes[1], 2),
+                      _mm_slli_epi16(bytes[2], 2), _mm_slli_epi16(bytes[3], 2));
+}
+
+/* The first quote or backslash, or the end. */
+static const char *find_special(const char *at, const char *end)
+{
+    const __m128i quote = _mm_set1_epi8('"');
+    const __m128i backslash = _mm_set1_epi8('\\');
+    for (; end - at >= 16; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        uint64_t found = bits_of(
+            _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)));
+        if (found != 0)
+            return at + __builtin_ctzll(found);
     }
+    while (at < end && *at != '"' && *at != '\\')
+        at++;
+    return at;
 }
 #else
 static void make_masks(const char *block, struct masks *out)
 {
-    *out = (struct masks){0, 0, 0, 0};
+    *out = (struct masks){0, 0, 0, 0, 0};
     for (unsigned i = 0; i < BLOCK; i++) {
         uint64_t bit = (uint64_t)1 << i;
         char c = block[i];
@@ -59,7 +91,16 @@ static void make_masks(const char *block, struct masks *out)
         out->backslash |= c == '\\' ? bit : 0;
         out->open |= c == '{' || c == '[' ? bit : 0;
         out->close |= c == '}' || c == ']' ? bit : 0;
+        out->brace |= c == '{' || c == '}' ? bit : 0;
     }
+}
+
+/* The first quote or backslash, or the end. */
+static const char *find_special(const char *at, const char *end)
+{
+    while (at < end && *at != '"' && *at != '\\')
+        at++;
+    return at;
 }
 #endif
 
@@ -142,6 +183,18 @@ static bool pop(struct nesting *nesting, bool is_object)
     return (bit != 0) == is_object;
 }
 
+/* Brackets that are closed by the next byte: they are balanced whatever is around them.
+ * But for the first of all, which is the value's own, and where the depth might be
+ * exceeded. */
+static uint64_t empty_pairs(const struct masks *masks, unsigned depth)
+{
+    uint64_t pairs =
+        masks->open & masks->close >> 1 & ~(masks->brace ^ masks->brace >> 1);
+    if (depth == 0)
+        pairs &= ~(uint64_t)1;
+    return depth + BLOCK <= SCAN_MAX_DEPTH ? pairs | pairs << 1 : 0;
+}
+
 /* The bytes up to the bracket that closes the first one; scan->at is on that one. */
 static bool skip_nested(struct scan *scan)
 {
@@ -167,12 +220,12 @@ static bool skip_nested(struct scan *scan)
         if ((masks.backslash & ~inside) != 0)
             return fail(scan, "a backslash stands outside a string");
         uint64_t brackets = (masks.open | masks.close) & ~inside;
+        brackets &= ~empty_pairs(&masks, nesting.depth);
         while (brackets != 0) {
             unsigned at = (unsigned)__builtin_ctzll(brackets);
-            uint64_t bit = brackets & (~brackets + 1);
-            brackets ^= bit;
-            bool is_object = (block[at] & 0x20) != 0;
-            if ((masks.open & bit) != 0) {
+            brackets &= brackets - 1;
+            bool is_object = (masks.brace >> at & 1) != 0;
+            if ((masks.open >> at & 1) != 0) {
                 if (!push(&nesting, is_object))
                     return fail(scan, "it is nested too deeply");
             } else if (!pop(&nesting, is_object)) {
@@ -190,21 +243,17 @@ static bool skip_nested(struct scan *scan)
 /* scan->at is behind the opening quote; afterwards behind the closing one. */
 static bool skip_string(struct scan *scan, bool *ret_escaped)
 {
-    const char *start = scan->at;
     *ret_escaped = false;
     for (;;) {
-        const char *quote = memchr(scan->at, '"', (size_t)(scan->end - scan->at));
-        if (quote == NULL)
+        const char *special = find_special(scan->at, scan->end);
+        scan->at = special < scan->end ? special + 1 : special;
+        if (special < scan->end && *special == '"')
+            return true;
+        if (scan->at == scan->end)
             return fail(scan, "it is cut off inside a string");
-        size_t backslashes = 0;
-        while (quote - backslashes > start && quote[-1 - (ptrdiff_t)backslashes] == '\\')
-            backslashes++;
-        scan->at = quote + 1;
-        if (backslashes % 2 == 0)
-            break;
+        *ret_escaped = true;
+        scan->at++; /* whatever it escapes */
     }
-    *ret_escaped = memchr(start, '\\', (size_t)(scan->at - 1 - start)) != NULL;
-    return true;
 }
 
 /* A number, true, false, null: whatever is not a separator. */

@@ -119,9 +119,7 @@ void binding_index(struct arena *arena, const struct sources *sources,
               ret_binding->next_same, i);
         note_letters(ret_binding, declaration);
         struct spring_name name;
-        ret_binding->next_equal[i] = BINDING_END;
-        if (!spring_name_read(arena, declaration->variable, layer == LAYER_ENV, &name))
-            continue;
+        spring_var_name(&declaration->var, &name);
         struct str path = spring_name_path(arena, &name, 0, name.n);
         chain(arena, &ret_binding->equal[layer], path, ret_binding->next_equal, i);
         for (size_t k = ENTRY_ELEMENTS + 1; k < name.n; k++)

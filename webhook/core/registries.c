@@ -249,13 +249,12 @@ static bool group_layer(struct grouper *grouper, const struct sources *sources,
 {
     for (size_t i = 0; i < sources->declared.count; i++) {
         const struct declaration *declaration = sources_at(sources, i);
-        struct spring_name name;
-        enum artifact artifact;
-        if (declaration->layer != layer ||
-            !spring_path(grouper->arena, grouper->prefix, declaration->variable,
-                         layer == LAYER_ENV, &name, &artifact))
+        if (declaration->layer != layer)
             continue;
-        struct registry *registry = find_or_make(grouper, artifact, &name);
+        struct spring_name name;
+        spring_var_name(&declaration->var, &name);
+        struct registry *registry =
+            find_or_make(grouper, declaration->var.artifact, &name);
         if (registry == NULL)
             return false;
         note(registry, declaration);

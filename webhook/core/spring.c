@@ -231,13 +231,34 @@ bool spring_path(struct arena *arena, struct str prefix, struct str name,
     return true;
 }
 
+static bool keep_elements(struct arena *arena, const struct spring_name *name,
+                          struct spring_var *var)
+{
+    struct spring_element *elements = ARENA_ARRAY(arena, struct spring_element, name->n);
+    if (elements == NULL)
+        return false;
+    memcpy(elements, name->e, name->n * sizeof(elements[0]));
+    var->elements = elements;
+    var->element_count = name->n;
+    var->environment = name->environment;
+    return true;
+}
+
+void spring_var_name(const struct spring_var *var, struct spring_name *ret_name)
+{
+    memcpy(ret_name->e, var->elements, var->element_count * sizeof(ret_name->e[0]));
+    ret_name->n = var->element_count;
+    ret_name->environment = var->environment;
+}
+
 bool spring_parse(struct arena *arena, struct str prefix, struct str name,
                   bool environment, struct spring_var *ret_var)
 {
     struct spring_name all;
     struct spring_var var = {
         .key = STR(""), .map_key = STR(""), .uniform = STR(""), .property_text = STR("")};
-    if (!spring_path(arena, prefix, name, environment, &all, &var.artifact))
+    if (!spring_path(arena, prefix, name, environment, &all, &var.artifact) ||
+        !keep_elements(arena, &all, &var))
         return false;
     /* The rest of the name must be in the same case for the legacy spelling to count. */
     enum spring_form form = form_of(name, all.environment);

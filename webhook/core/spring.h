@@ -43,8 +43,11 @@ struct spring_var {
     const struct builtin *builtin; /* NULL: a custom key */
     bool nested_registry; /* SPRING_UNKNOWN that ends in name or hostname: a key with an
                            * underscore was meant */
-    bool legacy_builtin;  /* the spelling of a built-in key with underscores for its
-                           * dashes:  fills that key in, and makes no key of its own */
+    const struct spring_element *elements; /* the name's, for spring_var_name() */
+    size_t element_count;
+    bool environment;    /* they are those of a variable's name */
+    bool legacy_builtin; /* the spelling of a built-in key with underscores for its
+                          * dashes:  fills that key in, and makes no key of its own */
 };
 
 /* Parses the name. False: it does not concern registries of this prefix, and nothing is
@@ -53,6 +56,9 @@ struct spring_var {
  * only). Texts are slices of `name` or in the arena; check arena->failed. */
 bool spring_parse(struct arena *arena, struct str prefix, struct str name,
                   bool environment, struct spring_var *ret_var);
+
+/* The elements of the name again, as spring_path() would read them. */
+void spring_var_name(const struct spring_var *var, struct spring_name *ret_name);
 
 /* The elements of the name, if it has at least five and the first four are those of a
  * type of registries of this prefix: the fifth is the key. */

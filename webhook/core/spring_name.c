@@ -154,8 +154,10 @@ static bool read_environment(struct arena *arena, struct str name,
     bool plain = true;
     for (size_t i = 0; i < name.n; i++) {
         char c = name.p[i];
-        char folded = ascii_fold[(unsigned char)c];
-        lower[i] = folded != 0 ? folded : c;
+        lower[i] = ascii_fold[(unsigned char)c];
+        if (lower[i] != 0)
+            continue;
+        lower[i] = c;
         plain = plain && c != '.' && c != '[' && c != ']';
     }
     split(str_from(lower, name.n), '_', out);

@@ -11,4 +11,7 @@
 
 #define NRW_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* For the few lines in a loop over every byte of a request. */
+#define NRW_ALWAYS_INLINE inline __attribute__((always_inline))
+
 #endif

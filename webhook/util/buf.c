@@ -104,6 +104,13 @@ bool buf_printf(struct buf *buf, const char *fmt, ...)
     return good;
 }
 
+/* What a JSON string of ours has no escape for and ASCII has a character for. */
+static const bool is_clean[256] = {
+    [' ' ... '"' - 1] = true,
+    ['"' + 1 ... '\\' - 1] = true,
+    ['\\' + 1 ... '~'] = true,
+};
+
 bool buf_json_string(struct buf *buf, struct str text)
 {
     static const char hex[] = "0123456789abcdef";
@@ -112,7 +119,7 @@ bool buf_json_string(struct buf *buf, struct str text)
     size_t i = 0;
     while (i < text.n) {
         unsigned char c = (unsigned char)text.p[i];
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+        if (is_clean[c]) {
             i++;
             continue;
         }
