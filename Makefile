@@ -159,7 +159,7 @@ test-programs: all $(UNIT_BIN) $(REPLAY_BIN) $(TOOL_BIN)
 RUN := tests/run
 unit cases fuzz-replay integration long: test-programs
 	@$(RUN) $(FLAVOUR) $@ $(T)
-lint: all
+lint: all $B/bench/repeat
 	@$(RUN) $(FLAVOUR) lint $(T)
 check: test-programs
 	@$(RUN) $(FLAVOUR) unit integration
