@@ -107,9 +107,10 @@ is "every admission was answered" "$admissions" "$(figure 100 admissions)"
 is "and rightly" 0 "$(figure 100 failed)"
 both=$(grep '^case=' "$WORK/soak" | grep -cvE 'answer_[12]=0( |$)' || true)
 is "under both policies" "${#cases[@]}" "$both"
-# A new policy and a new certificate are asked for each second; one in ten policies is not valid.
+# A new policy and a new certificate are put there each second; one in ten policies is not valid,
+# and is seen as such only when it stays for a second, because someone may still be writing it.
 ok "the policy changed in half of the seconds at least ($good times)" test "$good" -ge $((seconds / 2))
-ok "and was refused where it was not valid ($bad times)" test "$bad" -ge $((seconds / 20))
+ok "and was refused where it was not valid ($bad times)" test "$bad" -ge $((seconds / 40))
 ok "the certificate changed in half of the seconds at least ($rotations times)" test "$rotations" -ge $((seconds / 2))
 # From a tenth on: before it, caches and arenas fill up.
 at_most "memory is flat from 10 % to 50 % (KiB)" $((ten + ten / 20 + 1024)) "$half"
