@@ -98,6 +98,17 @@ rc=0
 review -o json "$manifest" 2>"$WORK/err" | head -c 0 || rc=$?
 is "a reader that leaves is no crash" '' "$(cat "$WORK/err")"
 
+# --- colour is for people -------------------------------------------------------------------
+if command -v script >/dev/null; then
+    terminal() { env "$1" script -qec "'$NRW_BIN' review -p '$POLICY' '$manifest'" /dev/null </dev/null; }
+    like "on a terminal there is colour" $'\e\\[1m' "$(terminal TERM=xterm)"
+    unlike "not where it is not wanted" $'\e' "$(terminal NO_COLOR=1)"
+    unlike "not where the terminal cannot" $'\e' "$(terminal TERM=dumb)"
+else
+    skip "colour on a terminal" "script is not installed (Debian: bsdutils)"
+fi
+unlike "in a pipe there is none" $'\e' "$(review "$manifest")"
+
 # --- what a file holds does not steer the terminal -------------------------------------------
 printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: api-env, namespace: nvcf, labels: {app.kubernetes.io/name: helm-nvcf-api}}\ndata:\n  NVCF_REGISTRIES_RECOGNIZED_CONTAINER_GHCR_NAME: "a\\e[2J\\u009b2Jb"\n  NVCF_REGISTRIES_RECOGNIZED_CONTAINER_GHCR_HOSTNAME: "x\\u0085.io"\n' >steer
 review steer >"$BODY" 2>&1 || true

@@ -44,16 +44,31 @@ check 'the next upgrade' tasks_reset --set nvctApi.awsRegion=eu-west-1
 check 'runs' rolled_out
 check 'brings the new key' env_is "${task_registry}_INTERNAL_HOSTNAME" registry.corp.example
 check 'takes the old one out' env_absent "${task_registry}_GHCR_HOSTNAME"
+check 'helm rollback to the first revision' helm -n nvcf rollback tasks 1
+check '  runs' rolled_out
+check '  what the policy lists is there' env_is "${task_registry}_INTERNAL_HOSTNAME" registry.corp.example
+check '  what it lists no more is not' env_absent "${task_registry}_GHCR_HOSTNAME"
 
 # ---- 3: collisions
-expect_refused 'Docker Hub taken over' tasks_upgrade \
-    --set-string "nvctApi.env.${task_registry}_DOCKER_NAME=Mirror" \
-    --set-string "nvctApi.env.${task_registry}_DOCKER_HOSTNAME=mirror.corp.example"
-expect_text '  by name' BuiltinCollision DOCKER
-expect_refused 'a second docker.io' tasks_upgrade \
-    --set-string "nvctApi.env.${task_registry}_HUB_NAME=Hub" \
-    --set-string "nvctApi.env.${task_registry}_HUB_HOSTNAME=docker.io"
-expect_text '  by name' DuplicateHostname docker.io
+collision() { # WHAT FINDING TEXT NAME=VALUE…
+    local what=$1 finding=$2 text=$3 pair values=()
+    shift 3
+    for pair in "$@"; do
+        values+=(--set-string "nvctApi.env.${task_registry}_$pair")
+    done
+    expect_refused "$what" tasks_upgrade "${values[@]}"
+    expect_text '  naming the finding and the culprit' "$finding" "$text"
+}
+collision 'Docker Hub taken over' BuiltinCollision DOCKER 'DOCKER_NAME=Mirror' 'DOCKER_HOSTNAME=mirror.corp.example'
+collision 'ECR Public in the spelling without a dash' BuiltinCollision ECRPUBLIC \
+    'ECRPUBLIC_NAME=Mirror' 'ECRPUBLIC_HOSTNAME=mirror.corp.example'
+collision 'a second docker.io' DuplicateHostname docker.io 'HUB_NAME=Hub' 'HUB_HOSTNAME=docker.io'
+collision 'the name of a built-in' DuplicateName 'Docker Hub Registry' \
+    'HUB_NAME=Docker Hub Registry' 'HUB_HOSTNAME=hub.corp.example'
+collision 'a host without a name' IncompleteRegistry GITLAB 'GITLAB_HOSTNAME=registry.gitlab.com'
+collision 'an underscore in the key' InvalidKey MY_REG 'MY_REG_NAME=Mine' 'MY_REG_HOSTNAME=reg.corp.example'
+collision 'a port' UnmatchableHostname registry.corp.example \
+    'CORP_NAME=Corp' 'CORP_HOSTNAME=registry.corp.example:5000'
 expect_refused 'its remote configuration' kubectl -n nvcf patch configmap "$deployment-remote-config" \
     --type merge -p '{"data":{"nvct-api.yaml":"nvct: {registries: {recognized: {container: {docker: {hostname: mirror.corp.example}}}}}"}}'
 expect_text '  by name' docker
