@@ -7,8 +7,8 @@
  *     every call is a TLS handshake that the API server verifies. KILL-AT:
  * "secret-before", "mutating-after" …: it kills itself with SIGKILL at that write. A line
  * per event on standard output, until SIGTERM. rotate_replica load KUBECONFIG NAMESPACE
- * SECONDS [DEPLOYMENT] creates ConfigMaps (dry run), or annotates the Deployment, until
- * the time is over; prints how many calls, how many failed, and why. */
+ * SECONDS creates ConfigMaps (dry run) until the time is over; prints how many calls, how
+ * many failed, and why. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -182,18 +182,7 @@ static int load(char **argv)
     unsigned failed = 0;
     int64_t end = clock_mono_millis() + (int64_t)number(argv[2]) * 1000;
     while (clock_mono_millis() < end) {
-        char annotation[80];
-        int n = snprintf(annotation, sizeof(annotation),
-                         "{\"metadata\":{\"annotations\":{\"side-%d\":\"%u\"}}}",
-                         (int)getpid(), calls);
-        const struct kube_request update = {
-            .verb = KUBE_PATCH_MERGE,
-            .resource = &kube_deployments,
-            .name_space = argv[1],
-            .name = argv[3],
-            .body = str_from(annotation, (size_t)n),
-        };
-        const struct kube_request create = {
+        struct kube_request request = {
             .verb = KUBE_CREATE,
             .resource = &kube_configmaps,
             .name_space = argv[1],
@@ -202,7 +191,7 @@ static int load(char **argv)
                         "{\"generateName\":\"load-\"},\"data\":{\"a\":\"b\"}}"),
         };
         calls++;
-        if (kube_request(client, argv[3] != NULL ? &update : &create, NULL, &err))
+        if (kube_request(client, &request, NULL, &err))
             continue;
         if (failed++ < 20)
             printf("failed at %" PRId64 ": %s\n", clock_wall_seconds(), err.message);
@@ -228,7 +217,7 @@ int main(int argc, char **argv)
         return complain(&err);
     if ((argc == 11 || argc == 12) && strcmp(argv[1], "serve") == 0)
         return serve(argv + 2);
-    if ((argc == 5 || argc == 6) && strcmp(argv[1], "load") == 0)
+    if (argc == 5 && strcmp(argv[1], "load") == 0)
         return load(argv + 2);
     printf("rotate_replica: see the head of its source\n");
     return 2;
