@@ -71,6 +71,10 @@ static void policy_is_gone(struct cluster *cluster)
     err_set(&why, ERR_NOT_FOUND, "there is no such ConfigMap");
     publish_policy_refused(cluster->setup.publish, origin, &why);
     atomic_store(&cluster->setup.health->policy_stale, true);
+    tell_policy(cluster, NULL, false,
+                cluster->setup.publish->policy_seen
+                    ? "the policy is gone, the last good one stays in force"
+                    : "there is no policy yet, and requests are refused");
 }
 
 static bool on_policy(void *context, const json_t *config_map)

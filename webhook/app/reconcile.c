@@ -13,8 +13,11 @@
 
 #define FIRST_PAUSE_MS 2000
 #define LAST_PAUSE_MS  300000
-#define PAGE           100u
-#define BODY_MAXIMUM   4096u
+/* Someone who edits a policy several times in a row does not want as many roll-outs. */
+#define CALM_MS      1000
+#define RESTLESS_MS  10000
+#define PAGE         100u
+#define BODY_MAXIMUM 4096u
 
 struct reconcile {
     struct kube_client *client;
@@ -145,8 +148,10 @@ static bool reconcile_once(struct reconcile *reconcile)
     return good;
 }
 
-/* Waits until poked or for so long; 0: until poked. False: stop. */
-static bool wait(struct reconcile *reconcile, int64_t milliseconds)
+enum woken { WOKEN_STOP, WOKEN_POKED, WOKEN_TIME };
+
+/* Waits until poked or for so long; 0: until poked. */
+static enum woken wait(struct reconcile *reconcile, int64_t milliseconds)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -157,17 +162,34 @@ static bool wait(struct reconcile *reconcile, int64_t milliseconds)
         rc = milliseconds > 0
                  ? pthread_cond_timedwait(&reconcile->wake, &reconcile->lock, &until)
                  : pthread_cond_wait(&reconcile->wake, &reconcile->lock);
+    enum woken woken = reconcile->stop    ? WOKEN_STOP
+                       : reconcile->poked ? WOKEN_POKED
+                                          : WOKEN_TIME;
     reconcile->poked = false;
-    bool go_on = !reconcile->stop;
     pthread_mutex_unlock(&reconcile->lock);
-    return go_on;
+    return woken;
+}
+
+/* Until nobody has poked for a second, or for ten of them. */
+static enum woken calm_down(struct reconcile *reconcile)
+{
+    enum woken woken = WOKEN_POKED;
+    int64_t end = clock_mono_millis() + RESTLESS_MS;
+    while (woken == WOKEN_POKED && clock_mono_millis() < end)
+        woken = wait(reconcile, CALM_MS);
+    return woken;
 }
 
 static void *run(void *context)
 {
     struct reconcile *reconcile = context;
     int64_t pause = 0;
-    while (wait(reconcile, pause)) {
+    for (;;) {
+        enum woken woken = wait(reconcile, pause);
+        if (woken == WOKEN_POKED)
+            woken = calm_down(reconcile);
+        if (woken == WOKEN_STOP)
+            return NULL;
         if (reconcile_once(reconcile))
             pause = 0;
         else if (pause == 0)
@@ -175,7 +197,6 @@ static void *run(void *context)
         else
             pause = pause * 2 < LAST_PAUSE_MS ? pause * 2 : LAST_PAUSE_MS;
     }
-    return NULL;
 }
 
 struct reconcile *reconcile_new(struct kube_client *client, struct kube_loop *loop,

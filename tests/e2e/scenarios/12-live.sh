@@ -98,6 +98,47 @@ for i in {1..5}; do
 done
 same 'five times by Helm, both in one upgrade: allowed' '' "$refused"
 
+# ---- the same with a cache that is late by seconds: what the API server sends to the
+# connections that are open is held back, new ones pass
+if ! command -v python3 >/dev/null; then
+    skip 'a cache that is late' 'python3 is not installed'
+else
+    late_port=$(free_port)
+    spawn late python3 "$E2E_LIB/late.py" "$late_port" "$(kubectl config view --raw --minify -o jsonpath='{.clusters[0].cluster.server}')" "$E2E_TMP/late"
+    cp "$E2E_TMP/webhook.kubeconfig" "$E2E_TMP/straight.kubeconfig"
+    jq --arg s "https://127.0.0.1:$late_port" '.clusters[0].cluster |= . + {server: $s, "tls-server-name": "kubernetes"}' \
+        "$E2E_TMP/straight.kubeconfig" >"$E2E_TMP/webhook.kubeconfig"
+    env_configmap '{"OTHER": "1"}' >/dev/null
+    hook_stop
+    check 'through a proxy that can be late' hook_start_live
+    check '  it is ready' wait_for 10 'readiness' hook_ready
+    check '  and called' wait_for 10 'the API server to call the webhook' hook_called
+    echo old >"$E2E_TMP/late" # connections that are open now: the watches
+    expect_refused '  without the ConfigMap entries: refused' set_env LATE=0
+    refused=0
+    for i in {1..5}; do
+        env_configmap "$good" >/dev/null
+        set_env "LATE=$i" >/dev/null 2>&1 || refused=$((refused + 1))
+        env_configmap '{"OTHER": "1"}' >/dev/null
+    done
+    same '  five times just written, the cache being late: allowed' 0 "$refused"
+    env_configmap "$good" >/dev/null
+    echo all >"$E2E_TMP/late"
+    expect_refused '  nothing can be confirmed: what is cached decides' set_env LATE=6
+    slowest=$(grep ' admission ' "$E2E_TMP/log/webhook.log" | tail -n 3 | sed -n 's/.*duration_us=//p' | sort -n | tail -n 1)
+    echo "          the answer took $((slowest / 1000)) ms"
+    check '  after half a second of trying' [ "$slowest" -ge 300000 ]
+    check '  and no more' [ "$slowest" -le 900000 ]
+    echo no >"$E2E_TMP/late"
+    late_over() { set_env LATE=7; }
+    check '  and when the cache has caught up: allowed' wait_for 10 'the cache' late_over
+    hook_stop
+    mv "$E2E_TMP/straight.kubeconfig" "$E2E_TMP/webhook.kubeconfig"
+    check 'and straight again' hook_start_live
+    check '  it is ready' wait_for 10 'readiness' hook_ready
+    check '  and called' wait_for 10 'the API server to call the webhook' hook_called
+fi
+
 policy_in_force < <(policy_text 'unlisted: Remove' -- "$ghcr")
 mapfile -t gitlab < <(key_flags GITLAB registry.gitlab.com GitLab)
 expect_refused 'unlisted Remove: what comes from a ConfigMap cannot be taken out' api_upgrade "${gitlab[@]}"
@@ -107,11 +148,26 @@ expect_text '  and it says what to unset' GITLAB 'Helm value'
 expect_refused 'a bad policy is refused at kubectl apply' policy_configmap \
     < <(policy_text -- 'DOCKER=mirror.corp.example=Mirror')
 hash=$(policy_hash)
+reloads() { curl -fsS "http://127.0.0.1:$E2E_HOOK_METRICS/metrics" | sed -n "s/^nvcf_registry_webhook_policy_reloads_total{result=\"$1\"} //p"; }
+failures=$(reloads failure)
+told() { # TEXT: an Event on the policy's ConfigMap says so
+    kubectl -n "$hook_namespace" get events.events.k8s.io -o json | jq -e --arg t "$1" '.items[] |
+        select(.regarding.name == "nvcf-registry-policy" and .reason == "Rejected" and .type == "Warning" and (.note | contains($t)))'
+}
 hook_unconfig
 check 'a bad policy that slips past' wait_for 10 'it to be stored' policy_configmap \
     < <(policy_text -- 'DOCKER=mirror.corp.example=Mirror')
 sleep 1
 same '  does not replace the good one' "$hash" "$(policy_hash)"
+run hook_ready
+same '  it stays ready' 0 "$RC"
+expect_text '  and readiness says so' 'was not taken'
+same '  and the metrics' $((failures + 1)) "$(reloads failure)"
+check '  and an Event on the ConfigMap, with the reason' wait_for 5 'the Event' told 'DOCKER'
 policy_gone
 sleep 1
 same 'nor does its end' "$hash" "$(policy_hash)"
+run hook_ready
+expect_text '  which readiness says too' 'was not taken'
+same '  and the metrics' $((failures + 2)) "$(reloads failure)"
+check '  and an Event' wait_for 5 'the Event' told 'the policy is gone'

@@ -52,9 +52,32 @@ policy_in_force < <(policy_text -- "$ghcr")
 went() { env_absent "${registry}_INTERNAL_HOSTNAME"; }
 check '  what it lists no more goes' wait_for 20 'the registry to go' went
 check '  runs' rolled_out
+check '  an Event on the Deployment: Removed' wait_for 5 'the Event' event nvcf Deployment "$deployment" Removed
 before=$(generation)
 sleep 4
 same '  and then there is peace' "$before" "$(generation)"
+
+# ---- a second replica: one of the two does it, and many edits in a row are one change
+metrics=$(free_port)
+hook_start_cluster webhook-2 "127.0.0.1:$(free_port)" "$metrics" --tls-cert "$E2E_TMP/pki/hook.crt" \
+    --tls-key "$E2E_TMP/pki/hook.key" --reconcile
+check 'a second replica' wait_for 10 'readiness' curl -fsS "http://127.0.0.1:$metrics/readyz"
+before=$(generation)
+submitted() { cat "$E2E_TMP/log/webhook.log" "$E2E_TMP/log/webhook-2.log" | grep -c 'Deployment submitted' || true; }
+times=$(submitted)
+for i in {1..8}; do
+    policy_text -- "$ghcr" "INTERNAL=registry$i.corp.example=Corporate" | policy_configmap >/dev/null
+done
+last_came() { env_is "${registry}_INTERNAL_HOSTNAME" registry8.corp.example; }
+check '  the last of eight edits comes' wait_for 30 'the registry' last_came
+sleep 3
+changed=$(($(generation) - before))
+echo "          eight edits in a row: submitted $(($(submitted) - times)) times, $changed changes of the Deployment"
+check '  without as many roll-outs' [ "$changed" -le 4 ]
+same '  and by one of the two alone' "$changed" $(($(submitted) - times))
+end_pid "$(cat "$E2E_TMP/webhook-2.pid")"
+policy_in_force < <(policy_text -- "$ghcr")
+check '  and goes again' wait_for 20 'the registry to go' went
 check 'helm upgrades on, without a conflict' api_upgrade --set-string api.awsRegion=eu-west-1
 check '  with the registry' env_is "${registry}_GHCR_HOSTNAME" ghcr.io
 check 'no variable twice' no_duplicate_env
