@@ -141,10 +141,10 @@ assemble() { # NAME… that were measured now
 chosen=("$@")
 [ ${#chosen[@]} -gt 0 ] || mapfile -t chosen < <(parts)
 for part in "${chosen[@]}"; do
-    parts | grep -qx "$part" || {
+    if [[ " $(parts | paste -sd' ') " != *" $part "* ]]; then
         echo "bench: no part '$part'; there are: $(parts | paste -sd' ')" >&2
         exit 2
-    }
+    fi
     measure "$part"
 done
 assemble "${chosen[@]}"
