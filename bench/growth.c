@@ -4,7 +4,6 @@
  * in Markdown, and every measurement to the file given.
  *   bench/growth UPDATE.json [RAW.tsv]
  * One thread. */
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,10 +79,6 @@ int main(int argc, char **argv)
     if (argc < 2)
         return 2;
     subject_start();
-    /* The heap keeps what it has: giving megabytes back after each answer and asking for
-     * them again costs as much as the largest case itself, and is glibc's to decide. */
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
     FILE *raw = argc > 2 ? fopen(argv[2], "w") : NULL;
     if (argc > 2 && raw == NULL)
         subject_fail("the file for the measurements cannot be written");

@@ -54,7 +54,7 @@ END {
     }
     text((left + width - right) / 2, height - 12, "middle", "how many", "")
     line(x(1), y(10), x(10 ^ x_decades), y(10 ^ (x_decades + 1)), "stroke=\"#999\" stroke-dasharray=\"5 5\"")
-    text(x(10) + 6, y(100) + 16, "start", "linear", " fill=\"#777\"")
+    text(x(1000) - 8, y(10000), "end", "linear", " fill=\"#777\"")
     n = split(order, series, " ")
     split("1 10 16 100 256 1000 10000", numbers, " ")
     for (s = 1; s <= n; s++) {
@@ -68,7 +68,7 @@ END {
         }
         if (last_x == 0) continue
         printf "<polyline points=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"2\"/>\n", points, colour[series[s]]
-        text(last_x + 8, last_y + 4, "start", label[series[s]], " fill=\"" colour[series[s]] "\"")
+        text(last_x + 8, last_y - 4, "start", label[series[s]], " fill=\"" colour[series[s]] "\"")
     }
     print "</svg>"
 }

@@ -1,6 +1,7 @@
 /* Reviews to measure with; see subject.h. */
 #include "bench/support/subject.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@ _Noreturn void subject_fail(const char *what)
 
 void subject_start(void)
 {
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
     json_set_alloc_funcs(mem_alloc, mem_free);
     json_object_seed(1);
 }

@@ -14,7 +14,9 @@
 /* Ends the program with a message. */
 _Noreturn void subject_fail(const char *what);
 
-/* The heap and the hash seed, the same in every run. Call it first. */
+/* The heap and the hash seed, the same in every run. The heap keeps what it has: to give
+ * megabytes back after each parse or answer and to ask for them again costs as much as
+ * the largest of them, and is glibc's to decide. Call it first. */
 void subject_start(void);
 
 /* A policy of so many registries, in Inject mode, for the Deployment of the recordings.
