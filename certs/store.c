@@ -57,7 +57,7 @@ static bool take_entry(const json_t *data, const char *name, struct buf *out,
     return true;
 }
 
-static bool take_secret(const json_t *object, struct cert_secret *secret, struct err *err)
+bool cert_secret_take(const json_t *object, struct cert_secret *secret, struct err *err)
 {
     const json_t *data = json_object_get(object, "data");
     secret->exists = true;
@@ -89,7 +89,7 @@ bool cert_secret_read(const struct cert_place *place, struct cert_secret *ret_se
     bool good = kube_request_raw(place->client, &request, &answer, &problem);
     if (good) {
         json_t *object = kube_parse(buf_view(&answer), &problem);
-        good = object != NULL && take_secret(object, &found, &problem);
+        good = object != NULL && cert_secret_take(object, &found, &problem);
         json_decref(object);
     } else if (problem.code == ERR_NOT_FOUND) {
         good = true;

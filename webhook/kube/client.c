@@ -208,8 +208,10 @@ json_t *kube_parse(struct str text, struct err *err)
     if (json_error_code(&where) == json_error_out_of_memory)
         err_nomem(err);
     else
-        err_set(err, ERR_SYNTAX, "the API server's answer is not JSON (at byte %d: %s)",
-                where.position, where.text);
+        /* Without jansson's "near '…'": a piece of the answer, which may be a Secret. */
+        err_set(err, ERR_SYNTAX, "the API server's answer is not JSON (at byte %d: %.*s)",
+                where.position, (int)str_find(str_of(where.text), STR(" near '")),
+                where.text);
     return NULL;
 }
 
