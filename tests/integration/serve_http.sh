@@ -179,6 +179,38 @@ as "$WORK/clients" someone
 is "another name" 000 "$STATUS"
 as "$WORK/others" kube-apiserver
 is "another CA" 000 "$STATUS"
+special() { # NAME OPTION… -- EXTENSIONS: a certificate of the right CA for the right name
+    local name=$1
+    shift
+    openssl ecparam -name prime256v1 -genkey -noout -out "$WORK/clients/$name.key" 2>/dev/null
+    openssl req -new -key "$WORK/clients/$name.key" -subj /CN=kube-apiserver 2>/dev/null |
+        openssl x509 -req -CA "$WORK/clients/ca.crt" -CAkey "$WORK/clients/ca.key" -set_serial "0x$(openssl rand -hex 8)" \
+            -out "$WORK/clients/$name.crt" "$@" 2>/dev/null
+}
+special client-only -days 1 -extfile <(echo extendedKeyUsage=clientAuth)
+as "$WORK/clients" client-only
+is "(a client's certificate by CN)" 200 "$STATUS"
+special server-only -days 1 -extfile <(echo extendedKeyUsage=serverAuth)
+as "$WORK/clients" server-only
+is "a server's certificate" 000 "$STATUS"
+special expired -days -1 || true
+if [ -s "$WORK/clients/expired.crt" ]; then
+    as "$WORK/clients" expired
+    is "an expired one" 000 "$STATUS"
+else
+    skip "an expired client certificate" "this openssl issues none"
+fi
+openssl req -x509 -key "$WORK/clients/someone.key" -days 1 -subj /CN=kube-apiserver -out "$WORK/clients/own.crt" 2>/dev/null
+cp "$WORK/clients/someone.key" "$WORK/clients/own.key"
+as "$WORK/clients" own
+is "one of its own making" 000 "$STATUS"
+resumed=$({ printf 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'; sleep 0.3; } | openssl s_client -connect "127.0.0.1:$PORT" -quiet \
+    -cert "$WORK/clients/kube-apiserver.crt" -key "$WORK/clients/kube-apiserver.key" -sess_out "$WORK/session" 2>/dev/null) || true
+like "(the right client, by hand)" '^HTTP/1.1 200' "$resumed"
+resumed=$({ printf 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'; sleep 0.3; } | openssl s_client -connect "127.0.0.1:$PORT" -quiet \
+    -sess_in "$WORK/session" 2>/dev/null) || true
+unlike "its session, without its certificate" 'HTTP/1.1' "$resumed"
+is "nor a decision by the plain port" 404 "$(curl -sS -o "$WORK/plain" -w '%{http_code}' --data-binary "@$review" "$METRICS_URL/mutate")"
 is "probes need none" 200 "$(curl -sS -o "$WORK/plain" -w '%{http_code}' "$METRICS_URL/readyz")"
 stop_server
 finish
