@@ -123,6 +123,13 @@ api_up
 ok 'the return is told' until_ok 150 saw '^SYNCED' 2
 kubectl -n probe patch configmap policy -p '{"data":{"v":"4"}}' >/dev/null
 ok 'and changes after it' until_ok 50 saw '^MODIFIED policy .*"4"'
+# etcd goes and comes back, under an API server that stays.
+etcd_down
+sleep 1
+etcd_up
+patched() { kubectl -n probe patch configmap policy -p '{"data":{"v":"etcd"}}'; }
+ok 'after a restart of etcd it can be written' until_ok 300 patched
+ok 'and the change is told' until_ok 100 saw '^MODIFIED policy .*"etcd"'
 
 # --- 410: the version we know is compacted away ----------------------------------------------
 watching all "$probe" "$admin" watch probe -

@@ -47,16 +47,44 @@ same 'the private key is only in the Secret' 1 "$(kubectl get secrets -A -o json
 # ---- somebody else writes
 before=$(bundles)
 wrong=$(base64_line "$E2E_TMP/pki/hook-ca.crt")
-for kind in mutatingwebhookconfiguration validatingwebhookconfiguration; do
-    kubectl get "$kind" "$hook_name" -o json | jq --arg b "$wrong" '.webhooks | keys |
-        map({op: "add", path: "/webhooks/\(.)/clientConfig/caBundle", value: $b})' |
-        kubectl patch "$kind" "$hook_name" --type json --patch-file /dev/stdin >/dev/null
-done
+break_bundles() {
+    local kind
+    for kind in mutatingwebhookconfiguration validatingwebhookconfiguration; do
+        kubectl get "$kind" "$hook_name" -o json | jq --arg b "$wrong" '.webhooks | keys |
+            map({op: "add", path: "/webhooks/\(.)/clientConfig/caBundle", value: $b})' |
+            kubectl patch "$kind" "$hook_name" --type json --patch-file /dev/stdin >/dev/null
+    done
+}
+break_bundles
 as_before() { [ "$(bundles)" = "$before" ]; }
 check "somebody else's caBundle is set right again" wait_for 20 'the caBundle' as_before
 check '  and calls succeed' wait_for 10 'the API server to call the webhook' hook_called
 hook_config Fail
 check 'a caBundle taken away (as a manifest without one does) comes back' wait_for 20 'the caBundle' as_before
+
+# ---- it may not: readiness tells the truth, and the rule that is missing is named
+unready_for() { # TEXT: what readiness says is missing
+    local said
+    said=$(curl -sS --max-time 3 -w ' %{http_code}' "http://127.0.0.1:$E2E_HOOK_METRICS/readyz") && [[ $said == *"$1"*503 ]]
+}
+log_says() { tail -n 40 "$E2E_TMP/log/webhook.log" | grep -E "$1"; }
+kubectl patch clusterrole "$hook_name-e2e" --type json \
+    -p '[{"op": "replace", "path": "/rules/0/verbs", "value": ["get", "list", "watch"]}]' >/dev/null
+break_bundles
+check 'without the right to write it: not ready' wait_for 15 'readiness to go' unready_for 'certificate: the webhook configurations do not hold its CA'
+check '  the log names the rule' log_says 'needs the rule .*webhookconfigurations.*verbs: \[patch\]'
+kubectl apply -f "$E2E_LIB/webhook-rbac.yaml" >/dev/null
+check '  given back: set right by itself' wait_for 40 'the caBundle' as_before
+check '  and ready' wait_for 10 'readiness' hook_ready
+# Started without the right to read its Secret.
+hook_stop
+kubectl -n "$hook_namespace" patch role "$hook_name" --type json -p '[{"op": "remove", "path": "/rules/2"}]' >/dev/null
+hook_start_self || true
+check 'without the right to read its Secret: not ready' wait_for 5 'readiness to go' unready_for 'certificate: there is none yet'
+check '  the log names the rule' wait_for 5 'the log line' log_says 'needs the rule .*resources: \[secrets\].*verbs: \[(get|list)\]'
+kubectl apply -f "$E2E_LIB/webhook-rbac.yaml" >/dev/null
+check '  given back: ready by itself' wait_for 40 'readiness' hook_ready
+check '  with the bundle as it was' as_before
 
 # ---- the Secret is lost: what is served stays served; a new one is made a minute after the
 # last at the earliest, or at once by a process that serves nothing yet

@@ -2,6 +2,7 @@
 # helms: 4
 # The API server dies and comes back, then the webhook's own rights are taken away: what was
 # known stays known, nothing is allowed that should not be, and it recovers by itself.
+# E2E_AWAY=180 lets it hang for minutes.
 # shellcheck source=../lib/scenario.sh
 . "$E2E_LIB/scenario.sh"
 
@@ -23,16 +24,30 @@ hash=$(policy_hash)
 
 up() { kubectl get --raw /readyz; }
 apiserver=$(cat "$E2E_TMP/kube-apiserver.pid")
+# direct VARIABLE: what the webhook answers to a review with that variable, no API server in between
+direct() {
+    jq --arg v "$1" '.request.object.spec.template.spec.containers[0].env += [{name: $v, value: "mirror.corp.example"}]' \
+        "$E2E_ROOT/recorded/helm3-install.02-mutate-CREATE-Deployment.json" |
+        curl -fsS --max-time 5 --cacert "$E2E_TMP/pki/hook-ca.crt" -H 'Content-Type: application/json' \
+            --data-binary @- "https://$E2E_HOOK_IP:$E2E_HOOK_PORT/mutate"
+}
+answers() { direct "$1" | jq -e ".response.allowed == $2 and (.response.patch == null) == ($2 | not)"; }
 kill -STOP "$apiserver"
-sleep 3
+sleep "${E2E_AWAY:-3}"
+check 'an API server that hangs: it injects' answers SOMETHING true
+check '  and refuses' answers "${registry}_DOCKER_HOSTNAME" false
 check 'an API server that hangs: the webhook still answers' hook_listens "$E2E_HOOK_METRICS"
 check '  and is ready with what it knows' hook_ready
 kill -CONT "$apiserver"
+back=$(date +%s%3N)
 check '  the API server is back' wait_for 30 'the API server' up
 check '  and is served' wait_for 10 'the API server to call the webhook' hook_called
 check '  a change is injected' api_upgrade --set-string api.awsRegion=eu-west-1
 same '  the policy is the same' "$hash" "$(policy_hash)"
-policy_in_force < <(policy_text -- "$ghcr" 'INTERNAL=registry.corp.example=Corporate')
+before=$hash
+policy_text -- "$ghcr" 'INTERNAL=registry.corp.example=Corporate' | policy_configmap >/dev/null
+wait_for 70 'the new policy' policy_hash_is_not "$before" || true
+echo "          away for ${E2E_AWAY:-3} s; a new policy in force $(($(date +%s%3N) - back)) ms after its return"
 check '  and the watch is alive: a new policy arrives' policy_hash_is_not "$hash"
 
 # ---- rights taken away while it runs
