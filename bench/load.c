@@ -18,8 +18,9 @@
  * another cipher. An answer is right when it is a 200, allows, bears the uid and, on
  * /mutate, a patch. Prints one line of key=value; exit code 1 when an answer was wrong.
  * `lag` is how late this program itself was with what it had a connection for; `server`
- * and `generator` are the parts of a core that the two were busy. With --rate it spins
- * between requests, so `generator` says nothing there. */
+ * and `generator` are the parts of a core that the two were busy, `others` what
+ * everything else on the machine took. With --rate it spins between requests, so
+ * `generator` says nothing there. */
 #include <errno.h>
 #include <getopt.h>
 #include <netinet/in.h>
@@ -118,6 +119,20 @@ static int64_t server_cpu(void)
     if (server_pid == 0 || clock_getcpuclockid(server_pid, &clock) != 0)
         return 0;
     return clock_read(clock);
+}
+
+/* What all processes of the machine have used, from the kernel's ticks; 0 if unknown. */
+static int64_t machine_cpu(void)
+{
+    FILE *file = fopen("/proc/stat", "re");
+    long long user = 0, nice = 0, sys = 0, idle_ticks, wait, irq = 0, soft = 0;
+    int n = file == NULL ? 0
+                         : fscanf(file, "cpu %lld %lld %lld %lld %lld %lld %lld", &user,
+                                  &nice, &sys, &idle_ticks, &wait, &irq, &soft);
+    if (file != NULL)
+        fclose(file);
+    return n == 7 ? (user + nice + sys + irq + soft) * (SECOND / sysconf(_SC_CLK_TCK))
+                  : 0;
 }
 
 /* --- one connection ------------------------------------------------------------- */
@@ -303,7 +318,7 @@ static int run_load(void)
 {
     int64_t gap = rate > 0 ? SECOND / rate : 0;
     int64_t due = clock_mono_nanos() + SECOND / 100;
-    int64_t cpu[2] = {0, 0}, own[2] = {0, 0}, at[2] = {0, 0};
+    int64_t cpu[2] = {0, 0}, own[2] = {0, 0}, at[2] = {0, 0}, all[2] = {0, 0};
     measure_from = due + (int64_t)warm * SECOND;
     measure_to = measure_from + (int64_t)seconds * SECOND;
     for (int64_t now = 0; now < measure_to + DRAIN;) {
@@ -313,6 +328,7 @@ static int run_load(void)
             at[edge] = now;
             cpu[edge] = server_cpu();
             own[edge] = clock_read(CLOCK_PROCESS_CPUTIME_ID);
+            all[edge] = machine_cpu();
         }
         if (now >= measure_to && idle_count == connections &&
             (rate == 0 || due >= measure_to))
@@ -326,17 +342,18 @@ static int run_load(void)
     if (rate > 0 && due < measure_to)
         unanswered += (size_t)((measure_to - due) / gap);
     double took = (double)(at[1] - at[0]);
+    int64_t others = all[1] - all[0] - (cpu[1] - cpu[0]) - (own[1] - own[0]);
     qsort(latencies, latency_count, sizeof(*latencies), by_size);
     qsort(lags, lag_count, sizeof(*lags), by_size);
     printf("completed=%zu failed=%zu unanswered=%zu per_second=%.0f cpu_us=%.2f "
            "server=%.3f generator=%.3f p50_us=%.1f p99_us=%.1f p999_us=%.1f max_us=%.1f "
-           "lag99_us=%.1f\n",
+           "lag99_us=%.1f others=%.3f\n",
            completed, failed, unanswered, (double)completed * 1e9 / took,
            completed == 0 ? 0 : (double)(cpu[1] - cpu[0]) / 1000.0 / (double)completed,
            (double)(cpu[1] - cpu[0]) / took, (double)(own[1] - own[0]) / took,
            part(latencies, latency_count, 0.5), part(latencies, latency_count, 0.99),
            part(latencies, latency_count, 0.999), part(latencies, latency_count, 1),
-           part(lags, lag_count, 0.99));
+           part(lags, lag_count, 0.99), (double)others / took);
     if (failed > 0)
         fprintf(stderr, "load: first failure: %s\n", first_failure);
     return failed == 0 && completed > 0 ? 0 : 1; /* overload is a result, not a failure */

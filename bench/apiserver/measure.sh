@@ -10,8 +10,8 @@
 # Needs: NRW_BIN, NRW_PEERS (folder of the peers' programs), NRW_BENCH_OUT, BENCH_UPDATES.
 set -euo pipefail
 job=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/../peers/job.sh
-E2E_WEBHOOK_BIN=$NRW_BIN
-export E2E_WEBHOOK_BIN
+"$job" ours "$E2E_TMP"
+export E2E_WEBHOOK_BIN=$E2E_TMP/ours
 # shellcheck source=../../tests/e2e/lib/cluster.sh
 . "$E2E_LIB/cluster.sh"
 # shellcheck source=../../tests/e2e/lib/webhook.sh
@@ -189,6 +189,6 @@ mkdir -p "$NRW_BENCH_OUT"
     echo '|---|---|---|---|---|---|---|'
     cat "$E2E_TMP/table"
     echo
-    echo "Resident afterwards: ours $(rss webhook) kB, controller-runtime $(rss peer) kB; CEL has no" \
+    echo "Resident afterwards: ours ($(<"$E2E_TMP/kind")) $(rss webhook) kB, controller-runtime $(rss peer) kB; CEL has no" \
         'process of its own.'
 } >"$NRW_BENCH_OUT/apiserver.md"

@@ -28,23 +28,8 @@ if [ "$(nproc)" -lt 2 ]; then
 fi
 bench/peers/job.sh build "$peers"
 
-# Ours as users run it: the program of the image, if the image was built from this commit
-# (make image); otherwise what make built, which is linked to the machine's libraries.
-image=localhost/nvcf-registry-webhook:$(dpkg --print-architecture)
-podman=(tools/image.sh --podman)
-kind='the release build, linked to shared libraries (no image of this commit was there)'
-ours=${NRW_BIN:-build/release/nvcf-registry-webhook}
-ours_bytes=$(stat -c %s "$ours")
-if [ "$("${podman[@]}" image inspect --format '{{index .Labels "org.opencontainers.image.revision"}}' \
-    "$image" 2>/dev/null)" = "$(git rev-parse --short=12 HEAD)" ]; then
-    container=$("${podman[@]}" create "$image")
-    "${podman[@]}" export "$container" | tar -xf - -C "$work" nvcf-registry-webhook
-    "${podman[@]}" rm "$container" >/dev/null
-    ours=$work/nvcf-registry-webhook
-    ours_bytes=$("${podman[@]}" image inspect --format '{{.Size}}' "$image")
-    kind="the program of the image, static ($(stat -c %s "$ours") bytes; the rest are licences)"
-fi
-
+bench/peers/job.sh ours "$work"
+ours=$work/ours
 "$ours" certs issue --dns-name localhost --out-dir "$work" >/dev/null
 bench/peers/job.sh registries >"$work/registries.json"
 bench/peers/job.sh policy >"$work/policy.yaml"
@@ -106,22 +91,42 @@ same_job() { # SUBJECT
     }
 }
 
+# A case during which others took more than a tenth of a core is measured again, and the calmest
+# attempt counts; for the whole run there is patience for so many.
+patience=$((rounds * 8))
+calmest() { # FLAGS… -> $line
+    local again others least=
+    while :; do
+        again=$("${generate[@]}" --pid "$server" --seconds "$seconds" "$@") || {
+            echo "bench: wrong answers: $again" >&2
+            return 1
+        }
+        others=${again##*others=}
+        if [ -z "$least" ] || awk "BEGIN { exit !($others < $least) }"; then
+            least=$others
+            line=$again
+        fi
+        if [ "$patience" -le 0 ] || awk "BEGIN { exit !($least <= 0.1) }"; then return 0; fi
+        patience=$((patience - 1))
+    done
+}
+
 measure() { # SUBJECT CASE ROUND FLAGS…
-    local subject=$1 case=$2 round=$3 line pair
+    local subject=$1 case=$2 round=$3 line pair value
     shift 3
-    line=$("${generate[@]}" --pid "$server" --seconds "$seconds" "$@") || {
-        echo "bench: $subject, $case: $line" >&2
-        return 1
-    }
+    calmest "$@"
     for pair in $line; do
-        case ${pair%%=*} in
-        per_second) row "$case" "$subject" per_second 1/s "$round" "${pair#*=}" ;;
-        cpu_us) row "$case" "$subject" cpu us "$round" "${pair#*=}" ;;
-        p50_us | p99_us | p999_us | max_us) row "$case" "$subject" "${pair%_us}" us "$round" "${pair#*=}" ;;
-        unanswered) [ "${pair#*=}" = 0 ] || row "$case" "$subject" unanswered 1 "$round" "${pair#*=}" ;;
-        lag99_us) [[ $case == saturation* ]] || row "$case" "$subject" lag99 us "$round" "${pair#*=}" ;;
-        server) row "$case" "$subject" server_busy 1 "$round" "${pair#*=}" ;;
-        generator) [[ $case != saturation* ]] || row "$case" "$subject" generator_busy 1 "$round" "${pair#*=}" ;;
+        value=${pair#*=}
+        pair=${pair%%=*}
+        case $pair in
+        per_second) row "$case" "$subject" per_second 1/s "$round" "$value" ;;
+        cpu_us) row "$case" "$subject" cpu us "$round" "$value" ;;
+        p50_us | p99_us | p999_us | max_us) row "$case" "$subject" "${pair%_us}" us "$round" "$value" ;;
+        unanswered) [ "$value" = 0 ] || row "$case" "$subject" unanswered 1 "$round" "$value" ;;
+        lag99_us) [[ $case == saturation* ]] || row "$case" "$subject" lag99 us "$round" "$value" ;;
+        server) row "$case" "$subject" server_busy 1 "$round" "$value" ;;
+        generator) [[ $case != saturation* ]] || row "$case" "$subject" generator_busy 1 "$round" "$value" ;;
+        others) row "$case" "$subject" others_busy 1 "$round" "$value" ;;
         esac
     done
 }
@@ -155,10 +160,10 @@ for ((round = 1; round <= rounds; round++)); do
     echo "bench: peers, round $round of $rounds" >&2
     one_round "$round"
 done
-row size ours image byte 1 "$ours_bytes"
+row size ours image byte 1 "$(<"$work/bytes")"
 row size controller-runtime image byte 1 "$(stat -c %s "$peers/ctrlruntime")"
 row size net/http image byte 1 "$(stat -c %s "$peers/nethttp")"
 
-awk -F'\t' -v bytes="$bytes" -v kind="$kind" -v rounds="$rounds" -v seconds="$seconds" \
+awk -F'\t' -v bytes="$bytes" -v kind="$(<"$work/kind")" -v rounds="$rounds" -v seconds="$seconds" \
     -v go="$(go env GOVERSION)" -v cr="$(cd bench/peers && go list -m -f '{{.Version}}' sigs.k8s.io/controller-runtime)" \
     -f bench/peers/table.awk "$out/peers.tsv" >"$out/peers.md"

@@ -2,6 +2,8 @@
 {
     key = $1 SUBSEP $2 SUBSEP $3
     values[key, ++n[key]] = $6 + 0
+    if ($3 == "others_busy")
+        values["others", ++n["others"]] = $6 + 0
 }
 
 function sorted(key,    i, j, t) {
@@ -36,10 +38,18 @@ function line(what, c, m, scale, digits) {
 
 # bound: the ratio to controller-runtime that is wanted; more: whether it is a least one
 function target(what, c, m, bound, text, more,    ratio, good) {
+    if (median(c, "controller-runtime", m) == 0)
+        return
     ratio = median(c, "ours", m) / median(c, "controller-runtime", m)
     good = more ? ratio >= bound : ratio <= bound
     printf "| %s | %s | %s | %s |\n", what, text, more ? sprintf("%.1f times", ratio) : sprintf("1/%.1f", 1 / ratio), \
-        good ? "met" : sprintf("**missed** by %.0f %%", 100 * (more ? bound / ratio - 1 : ratio / bound - 1))
+        good ? "met" : c == "saturation-fresh" && m == "per_second" && generator_bound() ? \
+            sprintf("not shown: the generator was full first; missed by %.1f %% of it", 100 * (bound / ratio - 1)) : sprintf("**missed** by %.1f %%", 100 * (more ? bound / ratio - 1 : ratio / bound - 1))
+}
+
+# Whether the generator was full before our server was, with a handshake each.
+function generator_bound() {
+    return median("saturation-fresh", "ours", "generator_busy") > median("saturation-fresh", "ours", "server_busy")
 }
 
 END {
@@ -66,13 +76,14 @@ END {
     line("resident, after the load, MiB", "memory", "rss_loaded", 1024, 1)
     line("exec to first answer, ms", "start", "exec_to_answer", 1, 1)
     line("image, MB (the peers' program alone)", "size", "image", 1000000, 2)
-    print "\nAt fixed rates a request's time counts from when it was due. That the generator was not what was measured:"
-    printf "saturated and kept, the server's core was busy %.1f %% (ours), %.1f %% and %.1f %% of the time and the generator's\n", \
-        100 * median("saturation-kept", "ours", "server_busy"), 100 * median("saturation-kept", "controller-runtime", "server_busy"), \
-        100 * median("saturation-kept", "net/http", "server_busy")
-    printf "%.1f %%, %.1f %% and %.1f %%; at fixed rates the generator was itself late by %.0f µs at most (p99).\n\n", \
-        100 * median("saturation-kept", "ours", "generator_busy"), 100 * median("saturation-kept", "controller-runtime", "generator_busy"), \
-        100 * median("saturation-kept", "net/http", "generator_busy"), late()
+    line("saturated, kept: the server's core is busy, %", "saturation-kept", "server_busy", 0.01, 0)
+    line("saturated, kept: the generator's core, %", "saturation-kept", "generator_busy", 0.01, 0)
+    line("saturated, handshakes: the server's core, %", "saturation-fresh", "server_busy", 0.01, 0)
+    line("saturated, handshakes: the generator's core, %", "saturation-fresh", "generator_busy", 0.01, 0)
+    print "\nAt fixed rates a request's time counts from when it was due. Where the generator's core is full before the"
+    print "server's (a client's part of a handshake costs more than ours), requests/s is what the generator can do, and"
+    printf "CPU per request says more. At fixed rates the generator was itself late by %.0f µs at most (p99); everything\n", late()
+    printf "else on the machine took %.0f %% of a core in the median, %.0f %% at most.\n\n", 100 * others(0.5), 100 * others(1)
     print "| against controller-runtime | target | measured | |"
     print "|---|---|---|---|"
     target("CPU per request, kept", "saturation-kept", "cpu", 1 / 3, "at most 1/3", 0)
@@ -86,6 +97,11 @@ END {
     target("resident, after the load", "memory", "rss_loaded", 1 / 4, "at most 1/4", 0)
     target("exec to first answer", "start", "exec_to_answer", 1 / 5, "at most 1/5", 0)
     target("image", "size", "image", 1 / 5, "at most 1/5", 0)
+}
+
+function others(share) {
+    sorted("others")
+    return s[int((n["others"] - 1) * share) + 1]
 }
 
 function late(    most, i, c, w, m) {
