@@ -93,7 +93,7 @@ same_job() { # SUBJECT
 
 # A case during which others took more than a tenth of a core is measured again, and the calmest
 # attempt counts; for the whole run there is patience for so many.
-patience=$((rounds * 8))
+patience=$((rounds * 4))
 calmest() { # FLAGS… -> $line
     local again others least=
     while :; do
