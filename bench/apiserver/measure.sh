@@ -173,22 +173,23 @@ mkdir -p "$NRW_BENCH_OUT"
     "controller-runtime=bench-peer,mutates,pid=$(cat "$E2E_TMP/peer.pid")" \
     "CEL policies=bench-cel,mutates" >"$E2E_TMP/table"
 {
-    echo '## Through the API server'
-    echo
-    echo "An update (PUT) of the chart's Deployment on the e2e control plane (kube-apiserver" \
-        "$(kubectl version -o json 2>/dev/null | jq -r .serverVersion.gitVersion), etcd without fsync," \
-        "loopback, one connection, one update at a time), $BENCH_UPDATES updates of each," \
-        'in turn. The body never has the four variables, so everybody but the first has to put them in' \
-        'at every update, and the answers were looked at: all there, in the same order. Ours and' \
-        'controller-runtime are asked twice, to mutate and to validate; ours also watches its policy' \
-        'and the ConfigMaps, and decides all that the README says. CEL: a MutatingAdmissionPolicy and a' \
-        'ValidatingAdmissionPolicy (v1), the list in a ConfigMap as their parameter. Milliseconds;' \
-        '"added" is the difference within a round from the update with nobody asked.'
-    echo
-    echo '| asked | p50 | p99 | added p50 | added p99 | CPU of the API server per update | CPU of the webhook per update |'
-    echo '|---|---|---|---|---|---|---|'
+    cat <<END
+## Through the API server
+
+An update (PUT) of the chart's Deployment on the e2e control plane: kube-apiserver
+$(kubectl version -o json 2>/dev/null | jq -r .serverVersion.gitVersion), etcd without fsync, loopback, one connection, one update at a time; $BENCH_UPDATES updates
+of each kind, in turn. The body never has the four variables, so everybody but the first has to put
+them in at every update, and the answers were looked at: all there, in the same order. Ours and
+controller-runtime are asked twice, to mutate and to validate; ours also watches its policy and the
+ConfigMaps, and decides all that it does. CEL: a MutatingAdmissionPolicy and a
+ValidatingAdmissionPolicy (v1), the list in a ConfigMap as their parameter. Milliseconds; "added" is
+the difference within a round from the update with nobody asked; CPU is the mean.
+
+| asked | p50 | p99 | added p50 | added p99 | CPU of the API server per update | CPU of the webhook per update |
+|---|---|---|---|---|---|---|
+END
     cat "$E2E_TMP/table"
     echo
-    echo "Resident afterwards: ours ($(<"$E2E_TMP/kind")) $(rss webhook) kB, controller-runtime $(rss peer) kB; CEL has no" \
-        'process of its own.'
+    echo "Resident afterwards: ours ($(<"$E2E_TMP/kind")) $(rss webhook) kB, controller-runtime"
+    echo "$(rss peer) kB; CEL has no process of its own."
 } >"$NRW_BENCH_OUT/apiserver.md"
