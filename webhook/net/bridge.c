@@ -154,6 +154,7 @@ void conn_answered(struct conn *conn, bool complete)
         conn->part = false;
     }
     conn->in_turn++;
+    conn->ahead = conn->readable || conn->in_at < conn->in.size;
     conn->busy = false;
     worker_ready(conn->worker, conn);
 }
@@ -267,7 +268,8 @@ static bool pump(struct conn *conn)
 bool bridge_move(struct conn *conn)
 {
     bool moved = flush(conn);
-    conn->in_turn = 0;
+    if (!conn->ahead)
+        conn->in_turn = 0;
     if (conn->held && conn->out_at == conn->out.size) {
         if (conn->its_turn) {
             http_resume(conn);

@@ -266,7 +266,8 @@ void http_resume(struct conn *conn)
 {
     if (!conn->held)
         return;
-    conn->held = conn->its_turn = false;
+    conn->held = conn->its_turn = conn->ahead = false;
+    conn->in_turn = 0;
     MHD_resume_connection(conn->mhd);
     conn->stirred_at = conn->worker->http_runs;
     conn->worker->http_pending = true;
