@@ -34,6 +34,16 @@ is 'nothing was touched' "$before" "$(sha256sum "$dir"/*)"
 exits 'unless --force says so' 0 run issue --dns-name a.example --out-dir "$dir" --force
 isnt 'then they are' "$before" "$(sha256sum "$dir"/*)"
 is 'no temporary file stays behind' 3 "$(find "$dir" -type f | wc -l)"
+# A pair is replaced whole or not at all.
+mv "$dir/tls.key" "$dir/old.key"
+mkdir "$dir/tls.key"
+before=$(sha256sum "$dir"/*.crt)
+exits 'a folder where the key should be' 2 run issue --dns-name a.example --out-dir "$dir" --force
+like 'and it says so' 'tls.key: Is a directory' "$(cat "$BODY")"
+is 'the certificates are as they were' "$before" "$(sha256sum "$dir"/*.crt)"
+is 'nothing stays behind' 3 "$(find "$dir" -type f | wc -l)"
+rmdir "$dir/tls.key"
+mv "$dir/old.key" "$dir/tls.key"
 
 # --- issue: with a CA that is there -----------------------------------------------------------
 exits 'the CA key is kept on demand' 0 run issue --dns-name a.example --out-dir "$WORK/ca" --keep-ca-key --rsa 2048 --ca-days 10

@@ -109,6 +109,26 @@ static void a_warning_is_one_short_line(void **state)
     arena_done(&arena);
 }
 
+static void warnings_are_few(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct findings findings = {.list = {.items = NULL}};
+    struct str warnings[DECIDE_WARNINGS_MAX];
+    arena_init(&arena, 1u << 20);
+    for (size_t i = 0; i < DECIDE_WARNINGS_MAX; i++) {
+        findings_add(&arena, &findings, FINDING_VALUE_CONFLICT, SEVERITY_WARNING);
+        findings_add(&arena, &findings, FINDING_MISSING_REGISTRY, SEVERITY_INFO);
+    }
+    assert_int_equal(decide_warnings(&arena, &findings, warnings), DECIDE_WARNINGS_MAX);
+    assert_true(str_starts(warnings[DECIDE_WARNINGS_MAX - 1], STR("ValueConflict")));
+    findings_add(&arena, &findings, FINDING_UNLISTED_REGISTRY, SEVERITY_WARNING);
+    assert_int_equal(decide_warnings(&arena, &findings, warnings), DECIDE_WARNINGS_MAX);
+    assert_true(str_starts(warnings[DECIDE_WARNINGS_MAX - 2], STR("ValueConflict")));
+    assert_true(str_starts(warnings[DECIDE_WARNINGS_MAX - 1], STR("and 2 more ")));
+    arena_done(&arena);
+}
+
 static const struct env_var bad_env[] = {
     {.name = STR(E "DOCKER_HOSTNAME"),
      .value = STR("mirror.example"),
@@ -272,6 +292,7 @@ int main(void)
         cmocka_unit_test(targets_by_namespace_and_labels),
         cmocka_unit_test(findings_are_sorted_and_stable),
         cmocka_unit_test(a_warning_is_one_short_line),
+        cmocka_unit_test(warnings_are_few),
         cmocka_unit_test(the_message_lists_everything),
         cmocka_unit_test(no_memory_is_no_verdict),
         cmocka_unit_test(rules_of_a_policy),

@@ -24,24 +24,15 @@ static const char *decision_word(const struct judged *judged)
 static void write_warnings(struct arena *arena, const struct judged *judged,
                            struct buf *out)
 {
-    const struct findings *findings = &judged->decision.findings;
-    bool first = true;
-    for (size_t i = 0; i <= findings_count(findings); i++) {
-        struct str text;
-        if (i < findings_count(findings)) {
-            if (findings_at(findings, i)->severity != SEVERITY_WARNING)
-                continue;
-            text = decide_warning(arena, findings_at(findings, i));
-        } else {
-            if (judged->patch_problem == NULL)
-                continue;
-            text = str_of(judged->patch_problem);
-        }
-        buf_text(out, first ? ",\"warnings\":[" : ",");
-        buf_json_string(out, text);
-        first = false;
+    struct str warnings[DECIDE_WARNINGS_MAX + 1];
+    size_t count = decide_warnings(arena, &judged->decision.findings, warnings);
+    if (judged->patch_problem != NULL)
+        warnings[count++] = str_of(judged->patch_problem);
+    for (size_t i = 0; i < count; i++) {
+        buf_text(out, i == 0 ? ",\"warnings\":[" : ",");
+        buf_json_string(out, warnings[i]);
     }
-    if (!first)
+    if (count > 0)
         buf_char(out, ']');
 }
 

@@ -354,10 +354,15 @@ static int write_files(const struct wish *wish, const struct made *made)
     struct err err = {0};
     NRW_AUTO_BUF struct buf out;
     buf_init(&out, CERTS_FILE_MAXIMUM);
+    struct file_write writes[NRW_COUNT(files)];
+    for (size_t i = 0; i < count; i++)
+        writes[i] = (struct file_write){.path = files[i].path,
+                                        .data = files[i].content->data,
+                                        .n = files[i].content->size,
+                                        .mode = files[i].mode};
+    if (!file_write_set(writes, count, &err))
+        return cli_trouble(&command, "%s", err.message);
     for (size_t i = 0; i < count; i++) {
-        if (!file_write_atomic(files[i].path, files[i].content->data,
-                               files[i].content->size, files[i].mode, &err))
-            return cli_trouble(&command, "%s", err.message);
         if (i < 2)
             describe(&out, files[i].path, files[i].content);
         else

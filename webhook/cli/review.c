@@ -168,14 +168,12 @@ static void write_json(struct arena *arena, struct run *run, const struct review
         render_finding_json(out, findings_at(findings, i));
     }
     buf_text(out, "],\"warnings\":[");
-    bool first = true;
-    for (size_t i = 0; i < findings_count(findings); i++) {
-        if (findings_at(findings, i)->severity != SEVERITY_WARNING)
-            continue;
-        if (!first)
+    struct str warnings[DECIDE_WARNINGS_MAX];
+    size_t count = decide_warnings(arena, findings, warnings);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
             buf_char(out, ',');
-        first = false;
-        buf_json_string(out, decide_warning(arena, findings_at(findings, i)));
+        buf_json_string(out, warnings[i]);
     }
     buf_text(out, "],\"patch\":");
     if (verdict->allowed && verdict->mutated.patch.size > 0)

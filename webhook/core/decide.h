@@ -55,4 +55,11 @@ struct str decide_message(struct arena *arena, const struct decision *decision,
 /* A finding as a warning: one line of at most 256 bytes, no control characters. */
 struct str decide_warning(struct arena *arena, const struct finding *finding);
 
+/* The warnings of an answer, in the order of the findings. An API server shows its client
+ * 4096 characters of them (admission-contract.md, part 2), so that beyond a few dozen the
+ * last one says how many more there are. Returns how many were put into ret_warnings. */
+#define DECIDE_WARNINGS_MAX 32u
+size_t decide_warnings(struct arena *arena, const struct findings *findings,
+                       struct str ret_warnings[DECIDE_WARNINGS_MAX]);
+
 #endif

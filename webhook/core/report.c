@@ -62,6 +62,27 @@ struct str decide_warning(struct arena *arena, const struct finding *finding)
     return limit(arena, clean(arena, sentence(arena, finding)), WARNING_MAXIMUM);
 }
 
+size_t decide_warnings(struct arena *arena, const struct findings *findings,
+                       struct str ret_warnings[DECIDE_WARNINGS_MAX])
+{
+    size_t all = 0;
+    for (size_t i = 0; i < findings_count(findings); i++)
+        all += findings_at(findings, i)->severity == SEVERITY_WARNING;
+    size_t shown = all <= DECIDE_WARNINGS_MAX ? all : DECIDE_WARNINGS_MAX - 1;
+    size_t count = 0;
+    for (size_t i = 0; count < shown; i++) {
+        if (findings_at(findings, i)->severity == SEVERITY_WARNING)
+            ret_warnings[count++] = decide_warning(arena, findings_at(findings, i));
+    }
+    if (shown < all)
+        ret_warnings[count++] =
+            arena_printf(arena,
+                         "and %zu more warnings of the registry policy; "
+                         "`nvcf-registry-webhook review` prints every finding",
+                         all - shown);
+    return count;
+}
+
 struct str decide_message(struct arena *arena, const struct decision *decision,
                           size_t maximum)
 {

@@ -69,30 +69,62 @@ static bool write_all(int fd, const char *data, size_t n)
     return true;
 }
 
-bool file_write_atomic(const char *path, const void *data, size_t n, mode_t mode,
-                       struct err *err)
+/* Writes the file beside its target and leaves its name in file->temporary. */
+static bool stage(struct file_write *file, struct err *err)
 {
-    size_t length = strlen(path);
+    size_t length = strlen(file->path);
     NRW_AUTOFREE char *temporary = mem_alloc(length + sizeof(".XXXXXX"));
     if (temporary == NULL)
         return err_nomem(err);
-    memcpy(temporary, path, length);
+    memcpy(temporary, file->path, length);
     memcpy(temporary + length, ".XXXXXX", sizeof(".XXXXXX"));
+    struct stat there;
+    if (lstat(file->path, &there) == 0 && S_ISDIR(there.st_mode))
+        return err_errno(err, EISDIR, "cannot write %s", file->path);
     int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
-        return err_errno(err, errno, "cannot create a file beside %s", path);
-    bool good = fchmod(fd, mode) == 0 && write_all(fd, data, n) && fsync(fd) == 0;
+        return err_errno(err, errno, "cannot create a file beside %s", file->path);
+    bool good = fchmod(fd, file->mode) == 0 && write_all(fd, file->data, file->n) &&
+                fsync(fd) == 0;
     int reason = errno;
     if (close(fd) != 0 && good) {
         good = false;
         reason = errno;
     }
-    if (good && rename(temporary, path) != 0) {
-        good = false;
-        reason = errno;
+    if (!good) {
+        unlink(temporary);
+        return err_errno(err, reason, "cannot write %s", file->path);
     }
-    if (good)
-        return true;
-    unlink(temporary);
-    return err_errno(err, reason, "cannot write %s", path);
+    file->temporary = temporary;
+    temporary = NULL;
+    return true;
+}
+
+bool file_write_set(struct file_write *files, size_t count, struct err *err)
+{
+    bool good = true;
+    for (size_t i = 0; i < count; i++)
+        files[i].temporary = NULL;
+    for (size_t i = 0; i < count && good; i++)
+        good = stage(&files[i], err);
+    for (size_t i = 0; i < count; i++) {
+        char *temporary = files[i].temporary;
+        if (temporary == NULL)
+            continue;
+        bool renamed = good && rename(temporary, files[i].path) == 0;
+        if (good && !renamed)
+            good = err_errno(err, errno, "cannot write %s", files[i].path);
+        if (!renamed)
+            unlink(temporary);
+        mem_free(temporary);
+        files[i].temporary = NULL;
+    }
+    return good;
+}
+
+bool file_write_atomic(const char *path, const void *data, size_t n, mode_t mode,
+                       struct err *err)
+{
+    struct file_write file = {.path = path, .data = data, .n = n, .mode = mode};
+    return file_write_set(&file, 1, err);
 }

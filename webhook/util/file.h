@@ -20,4 +20,15 @@ bool file_read(const char *path, struct buf *out, struct err *err);
 bool file_write_atomic(const char *path, const void *data, size_t n, mode_t mode,
                        struct err *err);
 
+/* The same for files that belong together: all are written and synced before the first is
+ * renamed, so that what goes wrong (a full disk) leaves all the old ones. */
+struct file_write {
+    const char *path;
+    const void *data;
+    size_t n;
+    mode_t mode;
+    char *temporary; /* file_write_set's own */
+};
+bool file_write_set(struct file_write *files, size_t count, struct err *err);
+
 #endif
