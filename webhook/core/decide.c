@@ -4,6 +4,7 @@
 
 #include "core/judge.h"
 #include "core/plan.h"
+#include "util/strmap.h"
 
 const struct policy_target *decide_target(const struct policy *policy,
                                           struct str name_space, const struct kv *labels,
@@ -53,19 +54,26 @@ static void take_over(struct arena *arena, const struct policy *policy,
  * gravest of its others. */
 static void note_remote(struct judge *judge, const struct registries *registries)
 {
-    size_t before = findings_count(judge->findings);
+    struct strmap gravest = {.slots =
+                                 NULL}; /* by key; there is one remote configuration */
+    for (size_t i = 0; i < findings_count(judge->findings); i++) {
+        const struct finding *finding = findings_at(judge->findings, i);
+        if (finding->id == FINDING_OPAQUE_SOURCE ||
+            !str_starts(finding->source, STR("remoteConfig/")))
+            continue;
+        size_t *severity = strmap_put(judge->arena, &gravest, finding->key,
+                                      (size_t)finding->severity, NULL);
+        if (severity == NULL)
+            return;
+        if ((size_t)finding->severity < *severity)
+            *severity = (size_t)finding->severity;
+    }
     for (size_t i = 0; i < registries->list.count; i++) {
         const struct registry *registry = registries_at(registries, i);
         if (registry->remote == NULL)
             continue;
-        enum severity severity = SEVERITY_INFO;
-        for (size_t k = 0; k < before; k++) {
-            const struct finding *finding = findings_at(judge->findings, k);
-            if (finding->severity < severity && finding->id != FINDING_OPAQUE_SOURCE &&
-                str_eq(finding->key, registry->label) &&
-                str_eq(finding->source, registry->remote->source))
-                severity = finding->severity;
-        }
+        const size_t *found = strmap_get(&gravest, registry->label);
+        enum severity severity = found != NULL ? (enum severity) * found : SEVERITY_INFO;
         judge_report(
             judge, FINDING_REMOTE_CONFIG_OVERRIDE, severity, registry, registry->remote,
             arena_printf(judge->arena,
