@@ -23,7 +23,9 @@ static size_t hash(struct str key)
     uint64_t rest = 0;
     while (left > 0)
         rest = rest << 8 | (unsigned char)at[--left];
-    return (size_t)stir(h, rest);
+    /* The upper half of a product depends on all of what was multiplied; the lower bits
+     * do not. */
+    return (size_t)(stir(h, rest) * STIR >> 32);
 }
 
 static struct strmap_slot *find(const struct strmap *map, struct str key)
