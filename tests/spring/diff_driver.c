@@ -111,29 +111,6 @@ static json_t *findings_json(const struct findings *findings)
     return list;
 }
 
-/* What `explain` says of each variable alone: type, key of the map, property. */
-static json_t *explain(struct str prefix, const struct environment *env)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < env->count; i++) {
-        NRW_AUTO_ARENA struct arena arena;
-        arena_init(&arena, ARENA_MAX);
-        struct spring_var var;
-        if (!spring_parse(&arena, prefix, str_of(env->items[i].name), true, &var)) {
-            json_array_append_new(list, json_null());
-            continue;
-        }
-        bool known = var.property != SPRING_UNKNOWN;
-        json_t *one = json_pack("{s:s,s:s%}", "type", artifact_name(var.artifact), "key",
-                                var.map_key.p, var.map_key.n);
-        json_object_set_new(one, "property",
-                            known ? json_stringn(var.property_text.p, var.property_text.n)
-                                  : json_null());
-        json_array_append_new(list, one);
-    }
-    return list;
-}
-
 static json_t *hosts(const json_t *names)
 {
     json_t *list = json_array();
@@ -213,7 +190,6 @@ static json_t *answer(const json_t *line)
     json_t *out = json_object();
     json_object_set(out, "id", json_object_get(line, "id"));
     json_object_set_new(out, "findings", findings_json(&first.findings));
-    json_object_set_new(out, "explain", explain(target.prefix, &env));
     json_object_set_new(out, "hosts", hosts(json_object_get(line, "hosts")));
     bool allowed = first.allowed;
     if (allowed) {

@@ -28,21 +28,16 @@ skip() {
 command -v java >/dev/null || skip "no Java; install openjdk-17-jdk-headless"
 command -v mvn >/dev/null || skip "no Maven; install maven"
 
-# maven ARGUMENT…: offline where the cache has all, else with the network; output to the log
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-maven() {
-    mvn -o -q -B "$@" >"$log" 2>&1 || {
-        grep -qE 'in offline mode|has not been downloaded|Could not resolve|PluginResolution' "$log" &&
-            mvn -q -B "$@" >"$log" 2>&1
-    }
-}
+# shellcheck source=lib.sh
+. ./lib.sh
 
-maven process-classes || { tail -20 "$log"; skip "Maven could not build the reference program"; }
+maven "$log" process-classes || { tail -20 "$log"; skip "Maven could not build the reference program"; }
 
 # --- 1. Java tests --------------------------------------------------------------------------
 rm -rf target/surefire-reports
-maven test || true
+maven "$log" test || true
 read -r run bad < <(awk '
     match($0, /tests="[0-9]+"/) && /<testsuite / { t += substr($0, RSTART + 7, RLENGTH - 8) }
     match($0, /errors="[0-9]+"/) && /<testsuite / { b += substr($0, RSTART + 8, RLENGTH - 9) }
@@ -74,7 +69,8 @@ read -ra flags < <(pkg-config --cflags --libs libmicrohttpd openssl jansson libc
 "${CC:-cc}" -std=gnu11 -O2 -Wall -Wextra -Werror -D_GNU_SOURCE -I"$root/webhook" -I"$root" \
     diff_driver.c "$library" "${flags[@]}" -pthread -o target/driver/diff_driver
 start=$SECONDS
-"${java[@]}" registryreference.Differential target/driver/diff_driver "$seed" "$cases" | tee "$log" || true
+"${java[@]}" registryreference.Differential target/driver/diff_driver \
+    "$root/build/release/nvcf-registry-webhook" "$seed" "$cases" | tee "$log" || true
 line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -1) || true
 read -r p _ f _ <<<"${line:-0 passed, 1 failed}"
 echo "generated cases: seed $seed, $((p + f)) compared, $f disagreements, $((SECONDS - start)) s"

@@ -74,7 +74,22 @@ static void ask(struct arena *arena, const char *argument, struct question *ques
     }
 }
 
-/* What binding does with it, in one sentence. */
+/* What is named below the key, as Spring writes it: "reg.name" for MY_REG_NAME. */
+static struct str below_key(struct arena *arena, const struct question *question)
+{
+    struct spring_name name;
+    struct spring_name rest = {.n = 0};
+    enum artifact artifact;
+    if (!spring_path(arena, prefixes[question->prefix], question->name, true, &name,
+                     &artifact))
+        return STR("");
+    for (size_t i = 5; i < name.n; i++)
+        rest.e[rest.n++] = name.e[i];
+    return spring_name_spell(arena, &rest, SPRING_FORM_DOTTED);
+}
+
+/* What binding does with it, in one sentence, which tests/spring has from Spring itself:
+ * the two are compared word for word. */
 static struct str effect(struct arena *arena, const struct question *question)
 {
     const struct spring_var *var = &question->var;
@@ -98,16 +113,16 @@ static struct str effect(struct arena *arena, const struct question *question)
         break;
     }
     return arena_printf(arena, "ignored: \"%.*s\" has no property \"%.*s\"",
-                        STR_ARG(var->map_key), STR_ARG(var->property_text));
+                        STR_ARG(var->map_key), STR_ARG(below_key(arena, question)));
 }
 
-static bool is_about(struct arena *arena, const struct finding *finding,
-                     const struct question *question)
+static bool is_about(const struct finding *finding, const struct question *question)
 {
     if (finding->id == FINDING_OPAQUE_SOURCE && !question->has_value)
         return false; /* that it cannot be read is the user's choice */
-    return str_eq(finding->path,
-                  arena_printf(arena, "data.%.*s", STR_ARG(question->name)));
+    static const struct str data = STR("data.");
+    return str_starts(finding->path, data) &&
+           str_eq(str_skip(finding->path, data.n), question->name);
 }
 
 static void write_json(struct arena *arena, struct buf *out,
@@ -136,7 +151,7 @@ static void write_json(struct arena *arena, struct buf *out,
     buf_text(out, ",\"findings\":[");
     for (size_t i = 0; i < findings_count(findings); i++) {
         const struct finding *finding = findings_at(findings, i);
-        if (!is_about(arena, finding, question))
+        if (!is_about(finding, question))
             continue;
         if (!first)
             buf_char(out, ',');
@@ -175,7 +190,7 @@ static void write_text(struct arena *arena, struct buf *out, bool colour,
     bool any = false;
     for (size_t i = 0; i < findings_count(findings); i++) {
         const struct finding *finding = findings_at(findings, i);
-        if (!is_about(arena, finding, question))
+        if (!is_about(finding, question))
             continue;
         if (!any)
             cli_paint(out, colour,

@@ -119,7 +119,11 @@ void binding_index(struct arena *arena, const struct sources *sources,
               ret_binding->next_same, i);
         note_letters(ret_binding, declaration);
         struct spring_name name;
-        spring_var_name(&declaration->var, &name);
+        ret_binding->next_equal[i] = BINDING_END;
+        if (!declaration->bystander)
+            spring_var_name(&declaration->var, &name);
+        else if (!spring_name_read(arena, declaration->variable, true, &name))
+            continue;
         struct str path = spring_name_path(arena, &name, 0, name.n);
         chain(arena, &ret_binding->equal[layer], path, ret_binding->next_equal, i);
         for (size_t k = ENTRY_ELEMENTS + 1; k < name.n; k++)
@@ -135,6 +139,17 @@ static unsigned hash_place(struct str name)
     for (size_t i = 0; i < name.n; i++)
         hash = hash * 31u + (unsigned char)name.p[i];
     return (hash ^ (hash >> 16)) & 15u;
+}
+
+/* Does Spring meet `a`, declared earlier, before `b`? In one place of the set the one
+ * that came first stays first, and those that read as properties only come last. */
+static bool comes_first(const struct declaration *a, const struct declaration *b)
+{
+    unsigned place_a = hash_place(a->variable);
+    unsigned place_b = hash_place(b->variable);
+    if (place_a != place_b)
+        return place_a < place_b;
+    return a->var.environment || !b->var.environment;
 }
 
 /* The last one of a name counts; what is injected is declared last of all. */
@@ -171,8 +186,7 @@ static struct binding_hit search_path(const struct binding *binding, size_t firs
         }
         if (str_eq(winner->variable, declaration->variable))
             continue; /* stands twice: the later one was first here */
-        bool first_there =
-            hash_place(declaration->variable) < hash_place(winner->variable);
+        bool first_there = comes_first(declaration, winner);
         const struct declaration *loser = first_there ? winner : declaration;
         if (first_there)
             hit.winner = declaration;

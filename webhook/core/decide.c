@@ -299,10 +299,11 @@ bool decide_config_map(struct arena *arena, const struct policy *policy,
                      sources_same_config_map(input->prefix, input->config_map,
                                              input->old_config_map));
     }
-    bool concerned = sources.declared.count > 0 || findings_count(&sources.findings) > 0;
+    bool declares = sources.declared.count > sources.bystanders;
+    bool concerned = declares || findings_count(&sources.findings) > 0;
     /* The Deployment will carry the policy's registries whatever the mode is: what this
      * ConfigMap declares must get on with them. */
-    if (sources.declared.count > 0)
+    if (declares)
         plan_declare_all(arena, policy, input->prefix, &sources);
     struct registries registries;
     registries_group(arena, policy, input->prefix, &sources, &registries);

@@ -189,6 +189,7 @@ static void judge_helm_client(const struct judge *judge,
                               const struct registry *registry)
 {
     if (!judge->whole || registry->artifact != ARTIFACT_HELM || !registry->known ||
+        registry->inactive ||
         registries_find(registries, ARTIFACT_CONTAINER, registry->map_key) != NULL)
         return;
     judge_report(judge, FINDING_INCOMPLETE_REGISTRY, SEVERITY_ERROR, registry,
@@ -294,8 +295,12 @@ static void judge_one(const struct judge *judge, const struct registries *regist
         judge_report(
             judge, FINDING_DUPLICATE_VARIABLE, SEVERITY_ERROR, registry, at,
             arena_printf(judge->arena,
-                         "%.*s and another spelling of it have different values, and "
-                         "which one the API takes is left to chance",
+                         registry->by_order
+                             ? "%.*s and another variable of its key are spelled in two "
+                               "ways, and which way the API looks for its properties is "
+                               "left to chance"
+                             : "%.*s and another spelling of it have different values, "
+                               "and which one the API takes is left to chance",
                          STR_ARG(at->variable)),
             STR("keep the one in capitals with underscores"));
     }
@@ -424,7 +429,7 @@ static void judge_together(const struct judge *judge, const struct registries *r
         const struct registry *registry = registries_at(registries, i);
         const struct declaration *host = registry->hostname;
         if ((registry->listed != NULL) != listed_turn || registry->artifact != artifact ||
-            !registry->exists || registry->defaults ||
+            !registry->exists || registry->defaults || registry->inactive ||
             (registry->builtin != NULL &&
              (!registry->known || registries_by_default(artifact, registry->builtin))) ||
             is_missing(registry, registry->name) || is_missing(registry, host))

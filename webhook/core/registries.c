@@ -63,12 +63,25 @@ const struct registry *registries_find(const struct registries *registries,
     return NULL;
 }
 
+#define ENTRY_ELEMENTS 5u
+
+/* The name under which an entry is bound: the first that Spring meets of those that make
+ * its key. */
+struct maker {
+    struct spring_element e[ENTRY_ELEMENTS];
+    unsigned rank; /* lower is met earlier; the order within one is a hash map's */
+};
+
+/* What is met last of all: the API's own YAML. */
+#define RANK_DEFAULTS 100u
+
 struct grouper {
     struct arena *arena;
     const struct policy *policy;
     struct str prefix;
     struct binding binding;
     struct strmap keys[ARTIFACT_COUNT]; /* by type: key → index of the registry */
+    struct arena_list makers;           /* of struct maker, as the registries */
     struct registries *out;
 };
 
@@ -100,16 +113,53 @@ static void describe(struct grouper *grouper, struct registry *registry,
         registry->label = registry->listed->key;
 }
 
-static void bind(struct grouper *grouper, const struct spring_name *name,
-                 struct registry *registry)
+static void bind_entry(struct grouper *grouper, const struct spring_name *name,
+                       struct registry *registry, struct binding_entry *ret_entry)
 {
     const struct builtin *builtin = registry->builtin;
     registry->defaults = builtin != NULL &&
                          spring_element_is(&name->e[4], builtin->uniform) &&
                          registries_by_default(registry->artifact, builtin);
-    struct binding_entry entry;
     binding_bind(&grouper->binding, name, registry->defaults,
-                 registry->defaults && has_oauth2(registry->artifact, builtin), &entry);
+                 registry->defaults && has_oauth2(registry->artifact, builtin),
+                 ret_entry);
+}
+
+/* The name of a built-in's entry as the API's own YAML writes it. */
+static struct spring_name canonical(struct grouper *grouper, enum artifact artifact,
+                                    const struct builtin *builtin)
+{
+    struct spring_name name = {.n = ENTRY_ELEMENTS};
+    const struct str elements[] = {spring_uniform(grouper->arena, grouper->prefix),
+                                   STR("registries"), STR("recognized"),
+                                   str_of(artifact_name(artifact)), builtin->key};
+    for (size_t i = 0; i < name.n; i++)
+        name.e[i] = (struct spring_element){elements[i], elements[i], false};
+    return name;
+}
+
+/* Harbor and Artifactory: the API asks for the hostname by the canonical name. Only a
+ * dash before the key makes that another search than the entry's. */
+static bool is_inactive(struct grouper *grouper, const struct spring_name *name,
+                        const struct registry *registry)
+{
+    bool dashed = false;
+    for (size_t i = 0; i + 1 < ENTRY_ELEMENTS; i++)
+        dashed = dashed || str_index(name->e[i].text, 0, '-') < name->e[i].text.n;
+    if (!dashed || !registry->known ||
+        registries_by_default(registry->artifact, registry->builtin))
+        return false;
+    struct spring_name asked = canonical(grouper, registry->artifact, registry->builtin);
+    struct binding_entry entry;
+    binding_bind(&grouper->binding, &asked, false, false, &entry);
+    return entry.hostname.winner == NULL;
+}
+
+static void bind(struct grouper *grouper, const struct spring_name *name,
+                 struct registry *registry)
+{
+    struct binding_entry entry;
+    bind_entry(grouper, name, registry, &entry);
     registry->name = entry.name.winner;
     registry->hostname = entry.hostname.winner;
     registry->ambiguous =
@@ -120,6 +170,7 @@ static void bind(struct grouper *grouper, const struct spring_name *name,
     registry->object = entry.object;
     registry->invalid = entry.invalid;
     registry->exists = entry.exists;
+    registry->inactive = is_inactive(grouper, name, registry);
 }
 
 /* What is to be known of a declaration besides what it sets. */
@@ -137,8 +188,115 @@ static void note(struct registry *registry, const struct declaration *declaratio
         registry->not_in_env = declaration;
 }
 
+static bool same_element(struct arena *arena, const struct spring_element *a,
+                         const struct spring_element *b)
+{
+    return a->exact == b->exact &&
+           (str_eq(a->text, b->text) ||
+            str_eq(spring_element_key(arena, a), spring_element_key(arena, b)));
+}
+
+/* Do both names lead to the same search? */
+static bool same_spelling(struct arena *arena, const struct maker *maker,
+                          const struct spring_name *name)
+{
+    for (size_t i = 0; i < ENTRY_ELEMENTS; i++) {
+        if (!same_element(arena, &maker->e[i], &name->e[i]))
+            return false;
+    }
+    return true;
+}
+
+static void set_maker(struct maker *maker, const struct spring_name *name, unsigned rank)
+{
+    memcpy(maker->e, name->e, sizeof(maker->e));
+    maker->rank = rank;
+}
+
+/* Nothing comes of it: Spring goes on to the next name of the key. */
+static bool is_nothing(const struct binding_entry *entry)
+{
+    return !entry->exists && entry->scalar == NULL && entry->object == NULL &&
+           entry->invalid.count == 0;
+}
+
+/* Do two declarations set the same? NULL: what the API's own YAML has, `otherwise`. */
+static bool same_value(const struct declaration *a, const struct declaration *b,
+                       struct str otherwise)
+{
+    if (a == b)
+        return true;
+    if ((a != NULL && !a->readable) || (b != NULL && !b->readable))
+        return false;
+    return str_eq(a != NULL ? a->value : otherwise, b != NULL ? b->value : otherwise);
+}
+
+static bool is_blank(const struct declaration *declaration, bool defaults)
+{
+    return declaration == NULL
+               ? !defaults
+               : declaration->readable && spring_blank(declaration->value);
+}
+
+/* Binding fails: then it does not matter why. */
+static bool is_broken(const struct registry *registry, const struct binding_entry *entry)
+{
+    return !entry->exists || entry->object != NULL || entry->invalid.count > 0 ||
+           is_blank(entry->name.winner, registry->defaults) ||
+           is_blank(entry->hostname.winner, registry->defaults);
+}
+
+/* Would Spring make something else of the key if it met the other name first? */
+static bool differ(const struct registry *registry, const struct binding_entry *a,
+                   const struct binding_entry *b)
+{
+    bool broken = is_broken(registry, a);
+    if (broken != is_broken(registry, b))
+        return true;
+    const struct builtin *builtin = registry->defaults ? registry->builtin : NULL;
+    return !broken && (!same_value(a->name.winner, b->name.winner,
+                                   builtin != NULL ? builtin->name : STR("")) ||
+                       !same_value(a->hostname.winner, b->hostname.winner,
+                                   builtin != NULL ? builtin->hostname : STR("")));
+}
+
+/* Another name of a known key, met later than the one it is bound under, or as likely
+ * first. */
+static void meet_again(struct grouper *grouper, struct registry *registry,
+                       struct maker *maker, const struct spring_name *name, unsigned rank,
+                       const struct declaration *declaration)
+{
+    if (same_spelling(grouper->arena, maker, name))
+        return;
+    const struct binding_entry bound = {.name = {.winner = registry->name},
+                                        .hostname = {.winner = registry->hostname},
+                                        .scalar = registry->scalar,
+                                        .object = registry->object,
+                                        .invalid = registry->invalid,
+                                        .exists = registry->exists};
+    if (is_nothing(&bound)) {
+        set_maker(maker, name, rank);
+        describe(grouper, registry, &name->e[4]);
+        bind(grouper, name, registry);
+        return;
+    }
+    /* Another key than the built-in's that reads its properties: fatal in any case. */
+    bool twin = registry->defaults && !registry->known;
+    if (rank != maker->rank || declaration == NULL || twin)
+        return;
+    struct registry other = *registry;
+    struct binding_entry entry;
+    bind_entry(grouper, name, &other, &entry);
+    if (is_nothing(&entry) || !differ(registry, &bound, &entry))
+        return;
+    registry->ambiguous = declaration->injected ? registry->first : declaration;
+    registry->by_order = true;
+}
+
+/* `declaration`: what makes the key, or NULL: the API's own YAML. */
 static struct registry *find_or_make(struct grouper *grouper, enum artifact artifact,
-                                     const struct spring_name *name)
+                                     const struct spring_name *name, unsigned rank,
+                                     const struct declaration *declaration)
 {
     struct arena *arena = grouper->arena;
     const struct spring_element *key = &name->e[4];
@@ -150,17 +308,17 @@ static struct registry *find_or_make(struct grouper *grouper, enum artifact arti
         return NULL;
     if (!fresh) {
         struct registry *known = registries_at(grouper->out, *index);
-        if (!known->exists) {
-            describe(grouper, known, key);
-            bind(grouper, name, known);
-        }
+        meet_again(grouper, known, (struct maker *)grouper->makers.items + *index, name,
+                   rank, declaration);
         return known;
     }
     struct registry *registry =
         arena_list_add(arena, &grouper->out->list, sizeof(*registry));
-    if (registry == NULL)
+    struct maker *maker = arena_list_add(arena, &grouper->makers, sizeof(*maker));
+    if (registry == NULL || maker == NULL)
         return NULL;
     registry->artifact = artifact;
+    set_maker(maker, name, rank);
     describe(grouper, registry, key);
     bind(grouper, name, registry);
     return registry;
@@ -170,18 +328,14 @@ static struct registry *find_or_make(struct grouper *grouper, enum artifact arti
 static void add_reached(struct grouper *grouper, enum artifact artifact,
                         const struct builtin *builtin)
 {
-    struct spring_name name = {.n = 5};
-    const struct str elements[] = {spring_uniform(grouper->arena, grouper->prefix),
-                                   STR("registries"), STR("recognized"),
-                                   str_of(artifact_name(artifact)), builtin->key};
-    for (size_t i = 0; i < name.n; i++)
-        name.e[i] = (struct spring_element){elements[i], elements[i], false};
+    struct spring_name name = canonical(grouper, artifact, builtin);
     struct binding_entry entry;
     binding_bind(&grouper->binding, &name, true, true, &entry);
     if (entry.name.winner == NULL && entry.hostname.winner == NULL &&
         entry.invalid.count == 0)
         return;
-    struct registry *registry = find_or_make(grouper, artifact, &name);
+    struct registry *registry =
+        find_or_make(grouper, artifact, &name, RANK_DEFAULTS, NULL);
     if (registry == NULL)
         return;
     note(registry, registry->name);
@@ -234,32 +388,56 @@ static void forgive(struct arena *arena, const struct registries *registries)
                 return;
         }
     }
-    for (size_t i = 0; i < registries->list.count && filling.count > 0; i++) {
+    for (size_t i = 0; i < registries->list.count; i++) {
         struct registry *registry = registries_at(registries, i);
-        if (registry->nested != NULL &&
-            strmap_get(&filling, registry->nested->variable) != NULL)
+        if (registry->nested == NULL)
+            continue;
+        /* Or it is what makes a key that others fill in. */
+        bool makes = (registry->exists && !registry->proper) ||
+                     (registry->by_order && registry->ambiguous == registry->nested);
+        if (makes || (filling.count > 0 &&
+                      strmap_get(&filling, registry->nested->variable) != NULL))
             registry->nested = NULL;
     }
 }
 
-/* Spring goes through its sources from the strongest on; what first makes a key of the
- * map decides how its properties are looked for. False: out of memory. */
-static bool group_layer(struct grouper *grouper, const struct sources *sources,
-                        enum layer layer)
+static bool group_one(struct grouper *grouper, const struct declaration *declaration,
+                      unsigned rank)
 {
-    for (size_t i = 0; i < sources->declared.count; i++) {
-        const struct declaration *declaration = sources_at(sources, i);
-        if (declaration->layer != layer)
-            continue;
-        struct spring_name name;
-        spring_var_name(&declaration->var, &name);
-        struct registry *registry =
-            find_or_make(grouper, declaration->var.artifact, &name);
-        if (registry == NULL)
-            return false;
-        note(registry, declaration);
-        if (is_nested(declaration))
-            registry->nested = declaration;
+    struct spring_name name;
+    spring_var_name(&declaration->var, &name);
+    struct registry *registry =
+        find_or_make(grouper, declaration->var.artifact, &name, rank, declaration);
+    if (registry == NULL)
+        return false;
+    note(registry, declaration);
+    if (is_nested(declaration))
+        registry->nested = declaration;
+    else
+        registry->proper = true;
+    return true;
+}
+
+/* Spring goes through its sources from the strongest on; what first makes a key of the
+ * map decides how its properties are looked for. Of a process's environment it meets the
+ * names that read as variables first, those that read only as properties after them.
+ * False: out of memory. */
+static bool group_layer(struct grouper *grouper, const struct sources *sources,
+                        enum layer layer, unsigned rank)
+{
+    size_t later = 0;
+    for (size_t pass = 0; pass < 2 && (pass == 0 || later > 0); pass++) {
+        for (size_t i = 0; i < sources->declared.count; i++) {
+            const struct declaration *declaration = sources_at(sources, i);
+            if (declaration->layer != layer || declaration->bystander)
+                continue;
+            if ((pass == 0) != (declaration->var.environment || layer != LAYER_ENV)) {
+                later++;
+                continue;
+            }
+            if (!group_one(grouper, declaration, rank + (unsigned)pass))
+                return false;
+        }
     }
     return !grouper->arena->failed;
 }
@@ -274,7 +452,7 @@ void registries_group(struct arena *arena, const struct policy *policy, struct s
     static const enum layer strongest_first[] = {LAYER_REMOTE, LAYER_ARGS, LAYER_SYSTEM,
                                                  LAYER_ENV};
     for (size_t i = 0; i < NRW_COUNT(strongest_first); i++) {
-        if (!group_layer(&grouper, sources, strongest_first[i]))
+        if (!group_layer(&grouper, sources, strongest_first[i], (unsigned)(2 * i)))
             return;
     }
     if (sources->declared.count == 0 || arena->failed)

@@ -26,7 +26,12 @@ struct registry {
     const struct declaration
         *not_in_env; /* one that cannot be taken out of env, or NULL */
     const struct declaration
-        *nested; /* a key with an underscore was meant here, or NULL */
+        *nested;   /* a key with an underscore was meant here, or NULL */
+    bool inactive; /* the entry is there, but not under the spelling by which the API asks
+                    * whether to make the built-in's client: nothing comes of it */
+    bool proper;   /* something else than such a one makes the key */
+    bool by_order; /* `ambiguous` spells what stands before the property in a way of its
+                    * own, and what the API looks for depends on what it meets first */
     const struct declaration *scalar; /* a value for the key itself, or NULL */
     const struct declaration *object; /* a value where properties are expected, or NULL */
     struct arena_list invalid; /* of const struct declaration *: they do not convert */

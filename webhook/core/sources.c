@@ -157,13 +157,14 @@ static bool expand(struct arena *arena, struct str value, bool by_kubernetes,
     return str_find(*ret_value, STR("${")) == ret_value->n;
 }
 
-static void declare(struct reader *reader, const struct place *place, struct str variable,
-                    const struct spring_var *var, struct str value, bool readable)
+static struct declaration *declare(struct reader *reader, const struct place *place,
+                                   struct str variable, const struct spring_var *var,
+                                   struct str value, bool readable)
 {
     struct declaration *declaration =
         arena_list_add(reader->arena, &reader->out->declared, sizeof(*declaration));
     if (declaration == NULL)
-        return;
+        return NULL;
     *declaration = (struct declaration){
         .var = *var,
         .variable = variable,
@@ -174,6 +175,28 @@ static void declare(struct reader *reader, const struct place *place, struct str
         .path = place->path,
         .env_index = place->env_index,
     };
+    return declaration;
+}
+
+/* A variable that names no registry, and only its letters are those of one. */
+static void declare_bystander(struct reader *reader, const struct place *place,
+                              struct str name, struct str value, bool readable,
+                              bool by_kubernetes)
+{
+    static const struct spring_var none = {.key = STR(""),
+                                           .map_key = STR(""),
+                                           .uniform = STR(""),
+                                           .property = SPRING_UNKNOWN,
+                                           .property_text = STR("")};
+    struct str expanded = value;
+    if (readable)
+        readable = expand(reader->arena, value, by_kubernetes, &expanded);
+    struct declaration *declaration =
+        declare(reader, place, name, &none, expanded, readable);
+    if (declaration == NULL)
+        return;
+    declaration->bystander = true;
+    reader->out->bystanders++;
 }
 
 /* A property by name: from a variable, an argument, -D or the remote configuration. */
@@ -183,8 +206,11 @@ static bool read_property(struct reader *reader, const struct place *place,
 {
     struct spring_var var;
     name = spring_fold(reader->arena, name);
-    if (!spring_parse(reader->arena, reader->prefix, name, environment, &var))
+    if (!spring_parse(reader->arena, reader->prefix, name, environment, &var)) {
+        if (environment && spring_concerns(reader->prefix, name))
+            declare_bystander(reader, place, name, value, readable, by_kubernetes);
         return false;
+    }
     struct str expanded = value;
     if (readable)
         readable = expand(reader->arena, value, by_kubernetes, &expanded);

@@ -29,10 +29,13 @@ struct declaration {
     struct str path;   /* where in the object */
     size_t env_index;  /* in the container's env, or NOT_IN_ENV */
     bool injected;     /* not there yet: what the policy is about to add */
+    bool bystander;    /* names no registry, but may fill one in: NV_CF_… where another
+                        * variable's NV-CF_… makes the key (docs/SPRING.md, R4) */
 };
 
 struct sources {
     struct arena_list declared; /* of struct declaration, env in its order first */
+    size_t bystanders;          /* how many of them are */
     struct findings findings; /* OpaqueSource and DuplicateVariable, severity to be set */
 };
 

@@ -16,7 +16,7 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Compares the webhook with Spring on generated cases: {@code Differential DRIVER SEED COUNT [FROM]}.
+ * Compares the webhook with Spring on generated cases: {@code Differential DRIVER WEBHOOK SEED COUNT [FROM]}.
  * Every disagreement is made as small as it stays one, and printed. Ends with "N passed, N failed";
  * exit code 1 when anything failed.
  */
@@ -32,7 +32,10 @@ public final class Differential {
     private final BufferedWriter toDriver;
     private final BufferedReader fromDriver;
 
-    private Differential(String path) throws IOException {
+    private final Explain explain;
+
+    private Differential(String path, String webhook) throws IOException {
+        explain = new Explain(webhook);
         driver = new ProcessBuilder(path).redirectError(ProcessBuilder.Redirect.INHERIT).start();
         toDriver = new BufferedWriter(new OutputStreamWriter(driver.getOutputStream(),
                 StandardCharsets.UTF_8), 1 << 16);
@@ -42,11 +45,11 @@ public final class Differential {
 
     /** Runs. */
     public static void main(String[] arguments) throws Exception {
-        long seed = Long.parseLong(arguments[1]);
-        long count = Long.parseLong(arguments[2]);
-        long from = arguments.length > 3 ? Long.parseLong(arguments[3]) : 0;
+        long seed = Long.parseLong(arguments[2]);
+        long count = Long.parseLong(arguments[3]);
+        long from = arguments.length > 4 ? Long.parseLong(arguments[4]) : 0;
         System.out.printf("seed %d, %d generated cases%n", seed, count);
-        Differential differential = new Differential(arguments[0]);
+        Differential differential = new Differential(arguments[0], arguments[1]);
         long failed = differential.run(new Generator(seed), from, count);
         differential.sorts.forEach((sort, number) -> System.out.println(number + " x " + sort));
         System.out.println(differential.judge.statistics());
@@ -63,8 +66,9 @@ public final class Differential {
             List<Generator.Case> cases = IntStream.range(0, size).parallel()
                     .mapToObj(i -> generator.make(first + i)).toList();
             List<JsonNode> answers = ask(cases);
+            Map<String, String> effects = explain.effects(cases);
             List<String> complaints = IntStream.range(0, size).parallel()
-                    .mapToObj(i -> judge.compare(cases.get(i), answers.get(i))).toList();
+                    .mapToObj(i -> judge.compare(cases.get(i), answers.get(i), effects)).toList();
             for (int i = 0; i < size; i++) {
                 if (!complaints.get(i).isEmpty()) {
                     failed++;
@@ -114,7 +118,7 @@ public final class Differential {
     }
 
     private String complaint(Generator.Case one) throws Exception {
-        return judge.compare(one, ask(List.of(one)).get(0));
+        return judge.compare(one, ask(List.of(one)).get(0), explain.effects(List.of(one)));
     }
 
     /** A complaint without what differs from case to case. */

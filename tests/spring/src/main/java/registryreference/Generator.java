@@ -78,6 +78,7 @@ final class Generator {
         private final SplittableRandom random;
         private final Map<String, String> env = new LinkedHashMap<>();
         private String root = "NVCF";
+        private int parting; // where the words of this entry's variables may be parted
 
         Maker(SplittableRandom random) {
             this.random = random;
@@ -219,6 +220,7 @@ final class Generator {
             String key = chance(sane ? 90 : 40) ? pick(KEYS)
                     : chance(50) ? pick(BUILT_IN) : pick(ODD_KEYS);
             String prefix = root + "_REGISTRIES_RECOGNIZED_" + type + "_" + key;
+            parting = 1 + random.nextInt(35);
             boolean tuningOnly = BUILT_IN.contains(key) && chance(50);
             int style = sane && chance(85) ? 0 : random.nextInt(12);
             if (!tuningOnly && chance(sane ? 97 : 85)) {
@@ -265,6 +267,7 @@ final class Generator {
                 case 7 -> bracketed(prefix, property);
                 case 8 -> upper.replaceFirst("_", pick(List.of("-", ".", "", "__", " ")));
                 case 9 -> sprinkled(upper);
+                case 10 -> parted(upper);
                 default -> upper;
             };
         }
@@ -297,6 +300,12 @@ final class Generator {
         private String dashed(String text) {
             int at = random.nextInt(text.length());
             return text.substring(0, at) + "-" + text.substring(at);
+        }
+
+        /** A dash in one of the words before the key, or an underscore at the same place. */
+        private String parted(String text) {
+            String mark = chance(60) ? "-" : "_";
+            return text.substring(0, parting) + mark + text.substring(parting);
         }
 
         private String bracketed(String prefix, String property) {

@@ -1,7 +1,7 @@
 package registryreference;
 
 import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import tools.jackson.databind.JsonNode;
@@ -10,7 +10,7 @@ import tools.jackson.databind.JsonNode;
  * One question: a pod's environment and whatever else can set a property.
  *
  * @param service    "nvcf" or "nvct"; the property root
- * @param env        environment variables
+ * @param env        environment variables, in the order in which the process has them
  * @param properties system properties (-D)
  * @param args       command line arguments
  * @param remote     remote configuration as YAML text, or null
@@ -34,7 +34,7 @@ record Input(String service, Map<String, Object> env, Map<String, Object> proper
     }
 
     private static Map<String, Object> map(JsonNode node) {
-        Map<String, Object> result = new HashMap<>();
+        Map<String, Object> result = new LinkedHashMap<>();
         if (node != null) {
             node.properties().forEach(e -> result.put(e.getKey(), e.getValue().stringValue()));
         }

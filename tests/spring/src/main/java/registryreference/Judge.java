@@ -2,6 +2,7 @@ package registryreference;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -21,13 +22,13 @@ import tools.jackson.databind.JsonNode;
 final class Judge {
 
     private final Reference reference;
-    private final Compact compact;
+    private final Compact compact; // what differs from an empty environment
     private final Map<String, Map<String, Map<String, Object>>> base;
     private final Map<String, LongAdder> counts = new ConcurrentHashMap<>();
 
     Judge(Reference reference) {
         this.reference = reference;
-        Map<String, Object> empty = answer("nvcf", Map.of());
+        Map<String, Object> empty = reference.answer(input("nvcf", Map.of()));
         this.compact = new Compact(empty);
         this.base = Compact.index(empty);
     }
@@ -44,27 +45,49 @@ final class Judge {
     }
 
     /** What was asked before: parts of environments come again and again. Emptied when full. */
-    private final Map<Map<String, String>, Map<String, Object>> known = new ConcurrentHashMap<>();
+    private final Map<String, List<Map<String, Object>>> known = new ConcurrentHashMap<>();
 
     private static final int KNOWN = 50_000;
 
-    private Map<String, Object> answer(String service, Map<String, String> env) {
-        Map<String, String> question = new HashMap<>(env);
-        question.put("", service);
-        Map<String, Object> answer = known.get(question);
-        if (answer == null) {
-            answer = reference.answer(input(service, env));
-            count("asked of Spring");
+    /** What Spring says of an environment, in every order of its names that may matter. */
+    private List<Map<String, Object>> answers(String service, Map<String, String> env) {
+        String question = service + env;
+        List<Map<String, Object>> result = known.get(question);
+        if (result == null) {
+            result = new ArrayList<>();
+            Set<String> different = new HashSet<>();
+            for (Map<String, String> order : Orders.of(service, env)) {
+                Map<String, Object> answer = reference.answer(input(service, order));
+                count("asked of Spring");
+                if (different.add(compact.of(answer))) {
+                    result.add(answer);
+                }
+            }
             if (known.size() >= KNOWN) {
                 known.clear();
             }
-            known.put(question, answer);
+            known.put(question, result);
         }
-        return answer;
+        return result;
+    }
+
+    private static boolean starts(Map<String, Object> answer) {
+        return Boolean.TRUE.equals(answer.get("starts"));
+    }
+
+    /** In every order. */
+    private boolean starts(String service, Map<String, String> env) {
+        return answers(service, env).stream().allMatch(Judge::starts);
+    }
+
+    /** For people: all that Spring may say. */
+    private String opinions(String service, Map<String, String> env) {
+        return String.join(" -- OR, in another order -- ",
+                answers(service, env).stream().map(compact::of).toList());
     }
 
     private static Input input(String service, Map<String, String> env) {
-        Map<String, Object> variables = new HashMap<>();
+        Map<String, Object> variables = new LinkedHashMap<>();
         StringBuilder remote = new StringBuilder();
         env.forEach((name, value) -> {
             if (name.startsWith(Generator.REMOTE)) {
@@ -84,16 +107,12 @@ final class Judge {
 
     /** What Spring makes of the case's own environment. */
     String spring(Generator.Case one) {
-        return compact.of(answer(one.service(), one.env()));
+        return opinions(one.service(), one.env());
     }
 
-    /** Empty when they agree, else what is wrong. */
-    String compare(Generator.Case one, JsonNode said) {
-        if (leftToChance(one)) {
-            count("left to chance");
-            return "";
-        }
-        String wrong = explained(one, said.get("explain"));
+    /** Empty when they agree, else what is wrong. {@code effects}: what explain says, by variable. */
+    String compare(Generator.Case one, JsonNode said, Map<String, String> effects) {
+        String wrong = explained(one, effects);
         if (wrong.isEmpty()) {
             wrong = hosts(one, said.get("hosts"));
         }
@@ -103,58 +122,17 @@ final class Judge {
         return said.get("allowed").booleanValue() ? allowed(one, said) : denied(one, said);
     }
 
-    /**
-     * A key in brackets beside the same one without; or two spellings of one property, and a dash in the words before the key: which of the names
-     * Spring sees first, in the order of a hash map, decides which spelling it looks for.
-     */
-    private static boolean leftToChance(Generator.Case one) {
-        boolean bracketed = one.env().keySet().stream().anyMatch(name -> name.indexOf('[') >= 0
-                && name.indexOf('.') >= 0 && one.env().keySet().stream().anyMatch(
-                        other -> other.indexOf('[') < 0 && stem(other).equals(stem(name))));
-        return bracketed || one.env().keySet().stream().anyMatch(name -> {
-            String type = type(name);
-            return type != null && dashedHead(name, type) && one.env().keySet().stream()
-                    .anyMatch(other -> !other.equals(name) && stem(other).equals(stem(name)));
-        });
-    }
-
-    /** The name without the property. */
-    private static String stem(String name) {
-        String u = uniform(name.substring(name.indexOf(':') + 1));
-        return PROPERTIES.stream().filter(property -> !property.isEmpty() && u.endsWith(property))
-                .max(java.util.Comparator.comparingInt(String::length))
-                .map(property -> u.substring(0, u.length() - property.length())).orElse(u);
-    }
-
-    /** A dash among the characters up to the last letter of the type. */
-    private static boolean dashedHead(String name, String type) {
-        int letters = "nvcfregistriesrecognized".length() + type.length();
-        for (int i = 0; i < name.length() && letters > 0; i++) {
-            if (name.charAt(i) == '-') {
-                return true;
-            }
-            if (Character.isLetterOrDigit(name.charAt(i))) {
-                letters--;
-            }
-        }
-        return false;
-    }
-
     // ---- what is said of each variable ----
 
-    private String explained(Generator.Case one, JsonNode said) {
-        int i = 0;
+    private String explained(Generator.Case one, Map<String, String> effects) {
         for (String variable : one.env().keySet()) {
             if (variable.startsWith(Generator.REMOTE)) {
                 break;
             }
-            JsonNode node = said.get(i++);
-            String got = node.isNull() ? null : text(node, "type") + " " + text(node, "key") + " "
-                    + (node.get("property").isNull() ? "ignored" : text(node, "property"));
-            String want = Variable.meaning(one.service(), variable);
+            String want = Variable.words(one.service(), variable);
             count("explained");
-            if (!Objects.equals(got, want)) {
-                return "explained as " + got + ", but " + variable + " is " + want;
+            if (!want.equals(effects.get(variable))) {
+                return "explained as " + effects.get(variable) + ", but " + variable + ": " + want;
             }
         }
         return "";
@@ -205,18 +183,27 @@ final class Judge {
 
     // ---- what is let through ----
 
-    @SuppressWarnings("unchecked")
     private String allowed(Generator.Case one, JsonNode said) {
         JsonNode findings = said.get("validate");
         if (has(findings, "OpaqueSource")) {
             count("opaque");
             return "";
         }
-        Map<String, Object> answer = answer(one.service(), env(said.get("env")));
-        if (!Boolean.TRUE.equals(answer.get("starts"))) {
+        count("let through");
+        List<Map<String, Object>> answers = answers(one.service(), env(said.get("env")));
+        if (answers.size() > 1) {
+            count("let through, order matters");
+        }
+        return answers.stream().map(answer -> holds(one, findings, answer))
+                .filter(wrong -> !wrong.isEmpty()).findFirst().orElse("");
+    }
+
+    /** What the webhook says of a thing let through is so in this answer. */
+    @SuppressWarnings("unchecked")
+    private String holds(Generator.Case one, JsonNode findings, Map<String, Object> answer) {
+        if (!starts(answer)) {
             return "let through, but " + compact.of(answer);
         }
-        count("let through");
         Map<String, Map<String, Map<String, Object>>> now = Compact.index(answer);
         Map<String, Object> listed = (Map<String, Object>) one.policy().get("registries");
         for (String type : Registries.TYPES) {
@@ -230,7 +217,7 @@ final class Judge {
                 }
             }
         }
-        return everythingThere(one, listed, findings, now, answer);
+        return everythingThere(listed, findings, now);
     }
 
     private static String builtIn(String type, Map<String, Object> before,
@@ -277,9 +264,8 @@ final class Judge {
 
     /** What the webhook says is there is there: the policy's registries, and the unlisted ones. */
     @SuppressWarnings("unchecked")
-    private String everythingThere(Generator.Case one, Map<String, Object> listed,
-            JsonNode findings, Map<String, Map<String, Map<String, Object>>> now,
-            Map<String, Object> answer) {
+    private String everythingThere(Map<String, Object> listed, JsonNode findings,
+            Map<String, Map<String, Map<String, Object>>> now) {
         Map<String, Map<String, Object>> byKey = new HashMap<>();
         now.get("container").forEach((key, value) -> byKey.put(uniform(key), value));
         for (Map.Entry<String, Object> entry : listed.entrySet()) {
@@ -297,12 +283,11 @@ final class Judge {
                 return "said to be recognised, but is not: " + text(finding, "key");
             }
         }
-        return matching(one, now, answer);
+        return matching(now);
     }
 
     /** Every custom registry of a thing let through matches images of its host. */
-    private String matching(Generator.Case one, Map<String, Map<String, Map<String, Object>>> now,
-            Map<String, Object> answer) {
+    private String matching(Map<String, Map<String, Map<String, Object>>> now) {
         for (Map<String, Object> registry : now.get("container").values()) {
             String host = (String) registry.get("hostname");
             if (base.get("container").containsKey(registry.get("key"))) {
@@ -333,6 +318,10 @@ final class Judge {
 
     private String denied(Generator.Case one, JsonNode said) {
         count("denied");
+        if (Orders.of(one.service(), one.env()).size() > 1
+                && answers(one.service(), one.env()).size() > 1) {
+            count("denied, order matters");
+        }
         int errors = 0;
         JsonNode findings = said.has("validate") ? said.get("validate") : said.get("findings");
         for (JsonNode finding : findings) {
@@ -341,7 +330,7 @@ final class Judge {
             }
             errors++;
             count(text(finding, "finding"));
-            String wrong = claim(one, findings, finding);
+            String wrong = claim(one, finding);
             if (!wrong.isEmpty()) {
                 return wrong;
             }
@@ -349,7 +338,7 @@ final class Judge {
         return errors == 0 ? "denied without a reason" : "";
     }
 
-    private String claim(Generator.Case one, JsonNode said, JsonNode finding) {
+    private String claim(Generator.Case one, JsonNode finding) {
         String name = text(finding, "finding");
         if (POLICY_MATTERS.contains(name)) {
             return name.equals("UnlistedRegistry") ? unlisted(one, finding) : "";
@@ -371,8 +360,8 @@ final class Judge {
             case "DuplicateVariable" -> ambiguous(one, finding);
             default -> false;
         };
-        return true_ || alsoAmbiguous(said, finding) ? "" : "denied as " + name + " " + text(finding, "key") + " ("
-                + text(finding, "path") + "), but " + compact.of(answer(one.service(), env));
+        return true_ ? "" : "denied as " + name + " " + text(finding, "key") + " ("
+                + text(finding, "path") + "), but " + opinions(one.service(), env);
     }
 
     /** The environment with the policy's registries injected where they are absent. */
@@ -536,18 +525,13 @@ final class Judge {
         return false;
     }
 
-    /** Left to chance, and said so: one outcome of the two is what this finding is about. */
-    private static boolean alsoAmbiguous(JsonNode said, JsonNode finding) {
-        return said(said, "DuplicateVariable", uniform(text(finding, "key")));
-    }
-
     /**
      * Where the case fails for another reason first and cannot be taken apart: the value is another
      * registry's too, or two keys that differ only in spelling read one variable.
      */
     private boolean hiddenDuplicate(Generator.Case one, Map<String, String> env,
             JsonNode finding, String by) {
-        if (Boolean.TRUE.equals(answer(one.service(), env).get("starts"))) {
+        if (starts(one.service(), env)) {
             return false;
         }
         for (String type : types(one, finding)) {
@@ -555,7 +539,7 @@ final class Judge {
             Registries.KNOWN.forEach((key, name) -> values.put("known " + key, by.equals("name")
                     ? name : String.valueOf(base.getOrDefault(type, Map.of())
                             .getOrDefault(key, Map.of()).get("hostname"))));
-            Set<String> spellings = new java.util.HashSet<>();
+            Set<String> spellings = new HashSet<>();
             env.forEach((name, value) -> {
                 if (type.equals(type(name))) {
                     if (uniform(name).endsWith(by)) {
@@ -577,37 +561,61 @@ final class Judge {
     }
 
     private boolean failsSo(Generator.Case one, Map<String, String> env, String kind, String by) {
-        Map<String, Object> answer = answer(one.service(), env);
-        return kind.equals(answer.get("kind"))
-                && (by.isEmpty() || by.equals(answer.get("by")));
+        return answers(one.service(), env).stream().anyMatch(answer ->
+                kind.equals(answer.get("kind")) && (by.isEmpty() || by.equals(answer.get("by"))));
+    }
+
+    /** All whose letters name the key, whatever Spring makes of them. */
+    private static Map<String, String> lettersOf(Generator.Case one, Map<String, String> env,
+            JsonNode finding) {
+        Map<String, String> result = new LinkedHashMap<>(env);
+        result.keySet().removeIf(name -> types(one, finding).stream().noneMatch(type ->
+                uniform(name).contains("recognized" + type + uniform(text(finding, "key")))));
+        return result;
     }
 
     /** The variable reaches the built-in: another value of it changes the entry or is fatal. */
     private boolean collides(Generator.Case one, Map<String, String> env, JsonNode finding) {
         String variable = variable(one, finding);
-        Map<String, String> probe = new LinkedHashMap<>();
-        if (variable == null) {
-            probe.putAll(about(env, Registries.TYPES, text(finding, "key")));
-        } else {
-            probe.put(variable, "probe.example");
-        }
-        Map<String, Object> answer = answer(one.service(), probe);
-        if (!Boolean.TRUE.equals(answer.get("starts"))) {
+        Map<String, String> same = lettersOf(one, env, finding);
+        if (variable != null && reaches(one, Map.of(variable, "probe.example"))) {
             return true;
         }
         if (text(finding, "message").contains(" makes a second entry ")) {
-            Map<String, String> same = new LinkedHashMap<>(env);
-            same.keySet().removeIf(name -> types(one, finding).stream().noneMatch(type ->
-                    uniform(name).contains("recognized" + type + uniform(text(finding, "key")))));
-            return List.of("duplicate", "other").contains(
-                    String.valueOf(answer(one.service(), same).get("kind")))
-                    || List.of("duplicate", "other").contains(
-                            String.valueOf(answer(one.service(), env).get("kind")));
+            Map<String, String> sound = sound(same);
+            return failsSo(one, same, "duplicate", "") || failsSo(one, same, "other", "")
+                    || failsSo(one, sound, "duplicate", "") || failsSo(one, sound, "other", "")
+                    || failsSo(one, env, "duplicate", "") || failsSo(one, env, "other", "");
         }
-        Map<String, Map<String, Map<String, Object>>> now = Compact.index(answer);
-        return Registries.TYPES.stream().anyMatch(type -> base.get(type).entrySet().stream()
-                .anyMatch(entry -> !builtIn(type, entry.getValue(),
-                        now.get(type).get(entry.getKey())).isEmpty()));
+        if (variable == null) {
+            return reaches(one, about(env, Registries.TYPES, text(finding, "key")));
+        }
+        /* Alone it does not: then it does as what fills in the key of another one. */
+        return same.keySet().stream().anyMatch(other -> !other.equals(variable)
+                && fills(one, variable, sound(Map.of(other, same.get(other)))));
+    }
+
+    /** With values that are no fault of their own. */
+    private static Map<String, String> sound(Map<String, String> env) {
+        Map<String, String> result = new LinkedHashMap<>(env);
+        result.replaceAll((name, value) -> uniform(name).endsWith("timeout") ? "1s"
+                : uniform(name).endsWith("enabled") ? "true"
+                : uniform(name).endsWith("name") ? "other.example" : value);
+        return result;
+    }
+
+    private boolean fills(Generator.Case one, String variable, Map<String, String> others) {
+        Map<String, String> probe = new LinkedHashMap<>(others);
+        probe.put(variable, "probe.example");
+        return reaches(one, probe)
+                && !opinions(one.service(), probe).equals(opinions(one.service(), others));
+    }
+
+    private boolean reaches(Generator.Case one, Map<String, String> env) {
+        return answers(one.service(), env).stream().anyMatch(answer -> !starts(answer)
+                || Registries.TYPES.stream().anyMatch(type -> base.get(type).entrySet().stream()
+                        .anyMatch(entry -> !builtIn(type, entry.getValue(), Compact.index(answer)
+                                .get(type).get(entry.getKey())).isEmpty())));
     }
 
     /** The variable does nothing: with it and without it Spring says the same. */
@@ -616,21 +624,20 @@ final class Judge {
         if (variable == null) {
             return false;
         }
-        if (sameWithout(one, one.env(), variable)) {
+        if (sameWithout(one, one.env(), variable)
+                || sameWithout(one, withPolicy(one), variable)) {
             return true;
         }
         boolean undecided = "Remove".equals(one.policy().get("unlisted"))
-                || !Boolean.TRUE.equals(answer(one.service(), one.env()).get("starts"));
+                || !starts(one.service(), one.env());
         Map<String, String> alone = Map.of(variable, one.env().get(variable));
-        return !Boolean.TRUE.equals(answer(one.service(), alone).get("starts"))
-                || undecided && sameWithout(one, Map.of(variable, one.env().get(variable)), variable);
+        return !starts(one.service(), alone) || undecided && sameWithout(one, alone, variable);
     }
 
     private boolean sameWithout(Generator.Case one, Map<String, String> env, String variable) {
         Map<String, String> without = new LinkedHashMap<>(env);
         without.remove(variable);
-        return compact.of(answer(one.service(), env))
-                .equals(compact.of(answer(one.service(), without)));
+        return opinions(one.service(), env).equals(opinions(one.service(), without));
     }
 
     private boolean unmatchable(Generator.Case one, Map<String, String> env, JsonNode finding) {
@@ -643,12 +650,32 @@ final class Judge {
                 || host.endsWith(".") || !host.equals(lookup(host + "/org/image:tag"));
     }
 
-    /** There is another spelling of the same property, with another value. */
+    /**
+     * There is another spelling of the same property, with another value (denied by the project's
+     * rule, whether or not Spring always takes the same one); or what Spring makes of the key does
+     * depend on the order of the environment.
+     */
     private boolean ambiguous(Generator.Case one, JsonNode finding) {
         String variable = variable(one, finding);
-        return variable != null && one.env().entrySet().stream()
+        return variable != null && (one.env().entrySet().stream()
                 .anyMatch(entry -> uniform(entry.getKey()).equals(uniform(variable))
-                        && !entry.getValue().equals(one.env().get(variable)));
+                        && !entry.getValue().equals(one.env().get(variable)))
+                || answers(one.service(), one.env()).size() > 1
+                || orderDecides(one, lettersOf(one, one.env(), finding), variable));
+    }
+
+    /** Of the variable together with one or two others; so that no other fault hides it. */
+    private boolean orderDecides(Generator.Case one, Map<String, String> env, String variable) {
+        for (String first : env.keySet()) {
+            for (String second : env.keySet()) {
+                Map<String, String> few = new LinkedHashMap<>(env);
+                few.keySet().retainAll(List.of(variable, first, second));
+                if (answers(one.service(), few).size() > 1) {
+                    return true;
+                }
+            }
+        }
+        return false;
     }
 
     private boolean isNew(String key) {
@@ -656,17 +683,19 @@ final class Judge {
     }
 
     private String unlisted(Generator.Case one, JsonNode finding) {
-        Map<String, Object> answer = answer(one.service(), one.env());
-        if (!Boolean.TRUE.equals(answer.get("starts"))) {
-            answer = answer(one.service(),
+        List<Map<String, Object>> answers = answers(one.service(), one.env());
+        if (!answers.stream().allMatch(Judge::starts)) {
+            answers = answers(one.service(),
                     about(one.env(), List.of("container"), text(finding, "key")));
-            if (!Boolean.TRUE.equals(answer.get("starts")) || !Compact.index(answer)
-                    .get("container").keySet().stream().anyMatch(this::isNew)) {
+            if (!answers.stream().allMatch(Judge::starts) || answers.stream().noneMatch(answer ->
+                    Compact.index(answer).get("container").keySet().stream()
+                            .anyMatch(this::isNew))) {
                 return "";
             }
         }
-        boolean there = Compact.index(answer).get("container").keySet().stream()
-                .anyMatch(key -> uniform(key).equals(uniform(text(finding, "key"))));
+        boolean there = answers.stream().anyMatch(answer -> Compact.index(answer).get("container")
+                .keySet().stream().anyMatch(
+                        key -> uniform(key).equals(uniform(text(finding, "key")))));
         return there ? "" : "denied as unlisted, but is not there: " + text(finding, "key");
     }
 }

@@ -101,6 +101,9 @@ final class Reference {
         }
         new SystemEnvironmentPropertySourceEnvironmentPostProcessor()
                 .postProcessEnvironment(environment, application);
+        sources.replace(StandardEnvironment.SYSTEM_ENVIRONMENT_PROPERTY_SOURCE_NAME,
+                new ProcessEnvironmentSource((SystemEnvironmentPropertySource) sources
+                        .get(StandardEnvironment.SYSTEM_ENVIRONMENT_PROPERTY_SOURCE_NAME)));
         new SpringApplicationJsonEnvironmentPostProcessor()
                 .postProcessEnvironment(environment, application);
         if (input.remote() != null) {

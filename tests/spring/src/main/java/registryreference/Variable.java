@@ -2,6 +2,7 @@ package registryreference;
 
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import org.springframework.boot.context.properties.source.ConfigurationPropertyName;
 import org.springframework.boot.context.properties.source.ConfigurationPropertyName.Form;
 import org.springframework.boot.context.properties.source.ConfigurationPropertySource;
@@ -22,50 +23,57 @@ final class Variable {
     private Variable() {
     }
 
-    /** "type key property", with "ignored" for a property that there is not; null for nothing. */
-    static String meaning(String service, String variable) {
+    private static final Map<String, String> KNOWN = new ConcurrentHashMap<>();
+    private static final int MOST_KNOWN = 50_000;
+
+    /** What it does with it, in the words that `explain` has to use. */
+    static String words(String service, String variable) {
+        if (KNOWN.size() > MOST_KNOWN) {
+            KNOWN.clear();
+        }
+        return KNOWN.computeIfAbsent(service + " " + variable, key -> meaning(service, variable));
+    }
+
+    private static String meaning(String service, String variable) {
         IterableConfigurationPropertySource source = (IterableConfigurationPropertySource)
                 ConfigurationPropertySources.from(new SystemEnvironmentPropertySource(
                         StandardEnvironment.SYSTEM_ENVIRONMENT_PROPERTY_SOURCE_NAME,
                         Map.of(variable, "x"))).iterator().next();
         ConfigurationPropertyName name = source.stream().findFirst().orElse(null);
-        if (name == null) {
-            return null;
-        }
         for (String type : Registries.TYPES) {
             ConfigurationPropertyName root = ConfigurationPropertyName
                     .of(service + ".registries.recognized." + type);
-            if (root.isAncestorOf(name)) {
-                return type + " " + ofType(source, root, name);
+            if (name != null && root.isAncestorOf(name)) {
+                return ofType(source, root, type, name);
             }
         }
-        return null;
+        return "ignored: it does not name a recognised registry of the API";
     }
 
     private static String ofType(ConfigurationPropertySource source,
-            ConfigurationPropertyName root, ConfigurationPropertyName name) {
-        String key = name.getElement(4, Form.ORIGINAL);
-        if (!key.equals("ecr-public")) {
+            ConfigurationPropertyName root, String type, ConfigurationPropertyName name) {
+        String key = "\"" + name.getElement(4, Form.ORIGINAL) + "\"";
+        if (!key.equals("\"ecr-public\"")) {
             for (String leaf : LEAVES) {
                 if (source.getConfigurationProperty(root.append("ecr-public." + leaf)) != null
                         && source.getConfigurationProperty(name.chop(5).append(leaf)) == null) {
-                    return "ecr-public " + leaf;
+                    return "sets " + leaf + " of " + type + " entry \"ecr-public\"";
                 }
             }
         }
         for (String leaf : LEAVES) {
             if (source.getConfigurationProperty(name.chop(5).append(leaf)) != null) {
-                return key + " " + leaf;
+                return "sets " + leaf + " of " + type + " entry " + key;
             }
         }
         if (name.getNumberOfElements() == 5) {
-            return key + " ";
+            return "gives the entry " + key + " itself a value";
         }
         for (String object : OBJECTS) {
             if (name.equals(name.chop(5).append(object))) {
-                return key + " " + object;
+                return "gives " + object + " of " + key + " a value, but it has properties";
             }
         }
-        return key + " ignored";
+        return "ignored: " + key + " has no property \"" + name.subName(5) + "\"";
     }
 }
