@@ -86,7 +86,7 @@ scenario() {
 
 main() {
     local file helm
-    [ -n "${NO_SETUP:-}" ] || "$E2E_REPO/tools/setup.sh" test e2e >&2
+    [ -n "${NO_SETUP:-}" ] || "$E2E_REPO/tools/setup.sh" test e2e spring >&2
     if [ ! -x "$E2E_WEBHOOK_BIN" ]; then
         say "no webhook at $E2E_WEBHOOK_BIN: run make first"
         exit 2
