@@ -600,7 +600,8 @@ final class Judge {
         Map<String, String> result = new LinkedHashMap<>(env);
         result.replaceAll((name, value) -> uniform(name).endsWith("timeout") ? "1s"
                 : uniform(name).endsWith("enabled") ? "true"
-                : uniform(name).endsWith("name") ? "other.example" : value);
+                : uniform(name).endsWith("name")
+                        ? "o" + Integer.toHexString(name.hashCode()) + ".example" : value);
         return result;
     }
 
@@ -661,7 +662,8 @@ final class Judge {
                 .anyMatch(entry -> uniform(entry.getKey()).equals(uniform(variable))
                         && !entry.getValue().equals(one.env().get(variable)))
                 || answers(one.service(), one.env()).size() > 1
-                || orderDecides(one, lettersOf(one, one.env(), finding), variable));
+                || orderDecides(one, lettersOf(one, one.env(), finding), variable)
+                || orderDecides(one, sound(lettersOf(one, one.env(), finding)), variable));
     }
 
     /** Of the variable together with one or two others; so that no other fault hides it. */
