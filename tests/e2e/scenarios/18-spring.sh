@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2016 # $by is jq's, $(VAR) is Kubernetes'
 # helms: 4
 # Scenario 18: what the API would make of it. The environments that the pods of the other
 # scenarios get are given to Spring itself (tests/spring): after the guide's steps the image is
