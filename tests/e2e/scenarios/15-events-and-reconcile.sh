@@ -78,6 +78,43 @@ same '  and by one of the two alone' "$changed" $(($(submitted) - times))
 end_pid "$(cat "$E2E_TMP/webhook-2.pid")"
 policy_in_force < <(policy_text -- "$ghcr")
 check '  and goes again' wait_for 20 'the registry to go' went
+
+# ---- somebody refuses what it submits: it asks again after 2, 4, 8 … seconds, and then it comes
+kubectl apply -f - >/dev/null <<'END'
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-reconciling}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [UPDATE], resources: [deployments]}]
+  validations:
+  - expression: '!("nvcf-registry-webhook/reconciled" in object.metadata.?annotations.orValue({})) || object.metadata.annotations["nvcf-registry-webhook/reconciled"] == oldObject.metadata.?annotations["nvcf-registry-webhook/reconciled"].orValue("")'
+    message: not now
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-reconciling}
+spec: {policyName: no-reconciling, validationActions: [Deny]}
+END
+refused_already() {
+    local said
+    said=$(kubectl -n nvcf annotate deployment "$deployment" --overwrite --dry-run=server \
+        "nvcf-registry-webhook/reconciled=$RANDOM" 2>&1) || true
+    [[ $said == *'not now'* ]]
+}
+check 'somebody refuses what it submits' wait_for 10 'the policy of the cluster' refused_already
+attempts() { grep -c 'Deployment could not be submitted' "$E2E_TMP/log/webhook.log" || true; }
+before=$(attempts)
+policy_in_force < <(policy_text -- "$ghcr" 'INTERNAL=registry.corp.example=Corporate')
+sleep 9
+tries=$(($(attempts) - before))
+echo "          refused for nine seconds: tried $tries times"
+check '  it tries again' [ "$tries" -ge 2 ]
+check '  and not without a pause' [ "$tries" -le 4 ]
+kubectl delete validatingadmissionpolicybinding,validatingadmissionpolicy no-reconciling >/dev/null
+check '  and gets through when it may' wait_for 30 'the registry' came
+policy_in_force < <(policy_text -- "$ghcr")
+check '  both ways' wait_for 20 'the registry to go' went
 check 'helm upgrades on, without a conflict' api_upgrade --set-string api.awsRegion=eu-west-1
 check '  with the registry' env_is "${registry}_GHCR_HOSTNAME" ghcr.io
 check 'no variable twice' no_duplicate_env
