@@ -45,6 +45,8 @@ request POST /mutate -H 'Content-Type: application/json; charset=utf-8' --data-b
 is "content type with a parameter" 200 "$STATUS"
 post /mutate "$review" -H 'Expect: 100-continue'
 is "Expect: 100-continue" 200 "$STATUS"
+request GET /healthz -H 'Expect: 100-continue'
+is "Expect: 100-continue, and no body" 200 "$STATUS"
 like "the log names the object and not what is in it" \
     '"endpoint":"mutate".*"namespace":"nvcf","name":"api-helm-nvcf-api","operation":"CREATE"' "$(cat "$SERVER_LOG")"
 unlike "no value of a variable in the log" 'us-west-2' "$(cat "$SERVER_LOG")"

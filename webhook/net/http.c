@@ -216,6 +216,12 @@ static enum MHD_Result begin(struct conn *conn, struct MHD_Connection *connectio
         conn->closing = true;
         return give_error(conn, connection, x->error);
     }
+    /* Who expects a go-ahead for no body at all is answered at once: libmicrohttpd would
+     * ask with the next request's bytes in its buffer, when no answer can be queued. */
+    if (head.expects && !head.chunked && head.length == 0) {
+        conn->closing = true;
+        return handle(conn, connection);
+    }
     return MHD_YES;
 }
 
