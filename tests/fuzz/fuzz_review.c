@@ -78,7 +78,8 @@ static bool is_balanced(const char *text, size_t n)
 static void compare(const struct admit_input *input, bool good,
                     const struct admit_outcome *outcome, const struct buf *answer)
 {
-    /* jansson passes over a NUL that stands behind a word or a number; no JSON has one. */
+    /* jansson passes over a NUL that stands behind a word or a number; no JSON has one.
+     */
     if (memchr(input->body.p, '\0', input->body.n) != NULL)
         return;
     json_t *root = json_loadb(input->body.p, input->body.n, JSON_ALLOW_NUL, NULL);
