@@ -206,10 +206,10 @@ openssl req -x509 -key "$WORK/clients/someone.key" -days 1 -subj /CN=kube-apiser
 cp "$WORK/clients/someone.key" "$WORK/clients/own.key"
 as "$WORK/clients" own
 is "one of its own making" 000 "$STATUS"
-resumed=$({ printf 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'; sleep 0.3; } | openssl s_client -connect "127.0.0.1:$PORT" -quiet \
+resumed=$({ printf 'GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'; sleep 0.3; } | openssl s_client -connect "127.0.0.1:$PORT" -quiet \
     -cert "$WORK/clients/kube-apiserver.crt" -key "$WORK/clients/kube-apiserver.key" -sess_out "$WORK/session" 2>/dev/null) || true
 like "(the right client, by hand)" '^HTTP/1.1 200' "$resumed"
-resumed=$({ printf 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'; sleep 0.3; } | openssl s_client -connect "127.0.0.1:$PORT" -quiet \
+resumed=$({ printf 'GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'; sleep 0.3; } | openssl s_client -connect "127.0.0.1:$PORT" -quiet \
     -sess_in "$WORK/session" 2>/dev/null) || true
 unlike "its session, without its certificate" 'HTTP/1.1' "$resumed"
 is "nor a decision by the plain port" 404 "$(curl -sS -o "$WORK/plain" -w '%{http_code}' --data-binary "@$review" "$METRICS_URL/mutate")"
