@@ -7,6 +7,7 @@
 
 probe=${NRW_BUILD:-${root:?source lib.sh first}/build/release}/tests/tools/kube_probe
 out='' watch_pid=''
+export probe watch_pid
 
 kubectl create namespace probe >/dev/null
 kubectl -n probe create serviceaccount watcher >/dev/null
@@ -51,6 +52,7 @@ pod_folder watcher watcher
 pod_folder nobody nobody
 pod=127.0.0.1:$E2E_PORT_API:$WORK/watcher
 nobody=127.0.0.1:$E2E_PORT_API:$WORK/nobody
+export pod nobody
 
 seen() { grep -cE "$1" "$out" || true; }
 saw() { [ "$(seen "$1")" -ge "${2:-1}" ]; } # REGEX [TIMES]
