@@ -54,7 +54,9 @@ read -r second second_back < <(scalar "$CERTS/second.key")
 is "the test knows the key" "64 64" "${#first} ${#second_back}"
 post /mutate "$review"
 is "it serves" 200 "$STATUS"
-if grep_memory "$first_back" >/dev/null 2>&1; then
+if [ -n "$sanitized" ]; then
+    skip "keys in memory" "a sanitizer maps terabytes, and keeps what was freed"
+elif grep_memory "$first_back" >/dev/null 2>&1; then
     read -r be le pem other < <(grep_memory "$first" "$first_back" "$(pem_hex "$CERTS/first.pem")" "$second_back")
     ok "the key that serves is in memory (so that the search is one)" test $((be + le)) -ge 1
     is "not as PEM" 0 "$pem"
