@@ -368,15 +368,19 @@ static void stream_done(struct kube_watch *watch, bool good, const struct err *e
         return;
     }
     if (transfer->code == 200) {
-        /* Cut off, or it told us to list again: not lost as long as that works. */
+        /* Cut off, or it told us to list again: not lost as long as that works. Who cut it
+         * off may come back with an earlier etcd, as below. */
+        watch->must_list = watch->must_list || !good;
         wait_after_failure(watch, 0);
         return;
     }
     if (try_at_once(watch, transfer->code))
         return;
     /* An answer that refuses the stream may refuse its version (410 Gone, and 504 when
-     * etcd was restored to an earlier state). Listing is right in all these cases. */
-    if (transfer->code != 0 && transfer->code != 429)
+     * etcd was restored to an earlier state); and of a server that was away nobody knows
+     * whether its etcd is an earlier one that has passed our version since. Listing is
+     * right in all these cases. */
+    if (transfer->code != 429)
         watch->must_list = true;
     if (transfer->code != 410)
         set_connected(watch, false, err->message);
