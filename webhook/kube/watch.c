@@ -368,8 +368,8 @@ static void stream_done(struct kube_watch *watch, bool good, const struct err *e
         return;
     }
     if (transfer->code == 200) {
-        /* Cut off, or it told us to list again: not lost as long as that works. Who cut it
-         * off may come back with an earlier etcd, as below. */
+        /* Cut off, or it told us to list again: not lost as long as that works. Who cut
+         * it off may come back with an earlier etcd, as below. */
         watch->must_list = watch->must_list || !good;
         wait_after_failure(watch, 0);
         return;
