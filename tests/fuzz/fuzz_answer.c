@@ -64,8 +64,12 @@ static void as_list(json_t *root)
     for (int round = 0; round < 2; round++) {
         known.context = round == 0 ? &told : &again;
         check(known_list_begin(&known));
-        for (size_t i = 0; i < json_array_size(items); i++)
-            check(known_take(&known, json_array_get(items, i)));
+        for (size_t i = 0; i < json_array_size(items); i++) {
+            const json_t *item = json_array_get(items, i);
+            bool long_name =
+                object_meta(item, "namespace").n + object_meta(item, "name").n > 1000;
+            check(known_take(&known, item) || long_name);
+        }
         check(known_list_end(&known));
     }
     check(again <= told);

@@ -145,9 +145,10 @@ static json_t *prune_list(struct scan *scan, const struct prune_want *wants,
         return NULL;
     }
     for (bool first = true; scan_item(scan, first); first = false) {
-        json_t *item =
-            scan_peek(scan) == '{' ? prune_object(scan, wants, context, err) : NULL;
-        if (item == NULL && scan->problem == NULL && scan_peek(scan) != '{') {
+        json_t *item;
+        if (scan_peek(scan) == '{') {
+            item = prune_object(scan, wants, context, err);
+        } else {
             struct str text = scan_value(scan);
             item = str_is_null(text) ? NULL : take(text, context, err);
         }

@@ -21,8 +21,8 @@ struct known {
 bool known_init(struct known *known, known_tell *tell, void *context);
 void known_done(struct known *known);
 
-/* False from all of these: no memory, or `tell` said so. Then known_doubt and begin a new
- * list; nothing is lost by that. */
+/* False from all of these: no memory, a name longer than Kubernetes allows, or `tell`
+ * said so. Then known_doubt and begin a new list; nothing is lost by that. */
 bool known_take(struct known *known, const json_t *object); /* it exists like this */
 bool known_delete(struct known *known, const json_t *object);
 /* A list: begin, take every object, end (tells what is gone), or give up. */
