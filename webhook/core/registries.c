@@ -330,9 +330,9 @@ static void add_reached(struct grouper *grouper, enum artifact artifact,
 {
     struct spring_name name = canonical(grouper, artifact, builtin);
     struct binding_entry entry;
-    binding_bind(&grouper->binding, &name, true, true, &entry);
+    binding_bind(&grouper->binding, &name, true, has_oauth2(artifact, builtin), &entry);
     if (entry.name.winner == NULL && entry.hostname.winner == NULL &&
-        entry.invalid.count == 0)
+        entry.object == NULL && entry.invalid.count == 0)
         return;
     struct registry *registry =
         find_or_make(grouper, artifact, &name, RANK_DEFAULTS, NULL);
@@ -342,6 +342,8 @@ static void add_reached(struct grouper *grouper, enum artifact artifact,
     note(registry, registry->hostname);
     if (registry->first == NULL && registry->invalid.count > 0)
         note(registry, *(const struct declaration **)registry->invalid.items);
+    if (registry->first == NULL)
+        note(registry, registry->object);
 }
 
 /* Besides the dashed one, those for which only another spelling of the key was seen. */

@@ -123,6 +123,28 @@ static bool find_legacy_tuning(struct str rest, struct spring_var *var)
     return false;
 }
 
+/* The same for what has properties itself. */
+static bool find_legacy_object(struct str rest, bool is_upper, struct spring_var *var)
+{
+    static const struct {
+        struct str upper, lower, text;
+    } objects[] = {
+        {STR("OAUTH2"), STR("oauth2"), STR("oauth2")},
+        {STR("CREDENTIAL_VALIDATION"), STR("credential_validation"),
+         STR("credential-validation")},
+        {STR("ARTIFACT_VALIDATION"), STR("artifact_validation"),
+         STR("artifact-validation")},
+    };
+    for (size_t i = 0; i < NRW_COUNT(objects); i++) {
+        if (!str_eq(rest, is_upper ? objects[i].upper : objects[i].lower))
+            continue;
+        var->property = SPRING_OBJECT;
+        var->property_text = objects[i].text;
+        return true;
+    }
+    return false;
+}
+
 /* What stands behind the key. */
 static void read_property(const struct spring_name *all, size_t at, bool legacy,
                           struct spring_var *var)
@@ -189,8 +211,9 @@ static bool read_legacy_builtin(const struct spring_name *all, struct spring_var
     } else if (str_eq(property, is_upper ? STR("HOSTNAME") : STR("hostname"))) {
         found.property = SPRING_HOSTNAME;
         found.property_text = STR("hostname");
-    } else if (!find_legacy_tuning(property, &found) ||
-               (found.form == SPRING_FORM_UPPER_LEGACY) != is_upper) {
+    } else if (!find_legacy_object(property, is_upper, &found) &&
+               (!find_legacy_tuning(property, &found) ||
+                (found.form == SPRING_FORM_UPPER_LEGACY) != is_upper)) {
         return false;
     }
     found.builtin = builtin_by_uniform(STR("ecrpublic"));

@@ -60,6 +60,12 @@ final class Variable {
                     return "sets " + leaf + " of " + type + " entry \"ecr-public\"";
                 }
             }
+            for (String object : OBJECTS) {
+                if (source.getConfigurationProperty(root.append("ecr-public." + object)) != null
+                        && source.getConfigurationProperty(name.chop(5).append(object)) == null) {
+                    return "gives " + object + " of \"ecr-public\" a value, but it has properties";
+                }
+            }
         }
         for (String leaf : LEAVES) {
             if (source.getConfigurationProperty(name.chop(5).append(leaf)) != null) {
