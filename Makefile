@@ -97,6 +97,7 @@ FUZZ_BIN := $(FUZZ_SRC:%.c=$B/%)
 # Programs that integration tests, e2e or bench may need: tests/tools/*.c, bench/*.c, one file each.
 TOOL_SRC := $(sort $(wildcard tests/tools/*.c bench/*.c))
 TOOL_BIN := $(TOOL_SRC:%.c=$B/%)
+TOOL_SUPPORT_OBJ := $(patsubst %.c,$B/%.o,$(sort $(wildcard tests/tools/support/*.c)))
 BENCH_SUPPORT_OBJ := $(patsubst %.c,$B/%.o,$(sort $(wildcard bench/support/*.c)))
 
 .PHONY: all setup test-programs unit cases fuzz-replay integration long lint check test demo \
@@ -147,7 +148,7 @@ $B/tests/unit/test_admit: private LDFLAGS += -Wl,--wrap=patch_apply
 $(REPLAY_BIN): $B/tests/fuzz/replay_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay_main.o $B/libwebhook.a
 	$(LINK) $^ $(PKG_LIBS) $(LDFLAGS)
 $(filter $B/bench/%,$(TOOL_BIN)): $(BENCH_SUPPORT_OBJ)
-$(TOOL_BIN): $B/%: $B/%.o $B/libwebhook.a
+$(TOOL_BIN): $B/%: $B/%.o $(TOOL_SUPPORT_OBJ) $B/libwebhook.a
 	$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) $(LDFLAGS) -lm
 ifeq ($(FLAVOUR),fuzz)
 $(FUZZ_BIN): $B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/libwebhook.a

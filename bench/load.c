@@ -38,9 +38,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/tools/support/client.h"
 #include "util/buf.h"
 #include "util/clock.h"
-#include "util/file.h"
 #include "util/num.h"
 
 #define CONNECTIONS_MAXIMUM 256u
@@ -427,35 +427,15 @@ static unsigned number(const char *text)
 
 static void prepare(const char *ca_file, const char *body_file)
 {
-    struct buf body;
-    struct err err = {0};
-    buf_init(&body, 16u << 20);
-    buf_init(&message, 17u << 20);
-    if (!file_read(body_file, &body, &err)) {
-        fprintf(stderr, "load: %s\n", err.message);
+    if (!client_post("load", path, body_file, &message, uid, sizeof(uid)))
         exit(2);
-    }
-    struct str text = buf_view(&body);
-    size_t at = str_find(text, STR("\"uid\":\""));
-    struct str value = str_skip(text, at + sizeof("\"uid\":\"") - 1);
-    snprintf(uid, sizeof(uid), "\"uid\":\"%.*s\"",
-             STR_ARG(str_first(value, str_index(value, 0, '"'))));
-    buf_printf(&message,
-               "POST %s?timeout=3s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: "
-               "kube-apiserver-admission\r\nContent-Length: %zu\r\nAccept: "
-               "application/json, */*\r\nContent-Type: application/json\r\n\r\n",
-               path, body.size);
-    buf_str(&message, text);
-    buf_done(&body);
-    ctx = SSL_CTX_new(TLS_client_method());
-    if (ctx == NULL || message.failed || SSL_CTX_load_verify_file(ctx, ca_file) != 1 ||
-        SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+    ctx = client_context(ca_file);
+    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256") != 1 ||
         SSL_CTX_set1_groups_list(ctx, "X25519") != 1) {
         fprintf(stderr, "load: cannot set up TLS with %s\n", ca_file);
         exit(2);
     }
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_read_ahead(ctx, 1);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -11,32 +11,24 @@
  * answer was. Exit code 1 when an answer was wrong or missing, 2 for wrong arguments. One
  * thread for each connection, and the main thread that looks. */
 #include <dirent.h>
-#include <errno.h>
 #include <getopt.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "util/buf.h"
+#include "tests/tools/support/client.h"
 #include "util/clock.h"
 #include "util/file.h"
 #include "util/num.h"
 
-#define CASES_MAXIMUM        32
-#define ANSWERS_MAXIMUM      4
-#define CONNECTIONS_MAXIMUM  64u
-#define CERTIFICATES_MAXIMUM 64u
-#define ANSWER_MAXIMUM       65536u
+#define CASES_MAXIMUM       32
+#define ANSWERS_MAXIMUM     4
+#define CONNECTIONS_MAXIMUM 64u
+#define ANSWER_MAXIMUM      65536u
 
 struct review {
     struct buf request;
@@ -53,18 +45,10 @@ static struct review cases[CASES_MAXIMUM];
 static size_t case_count;
 static SSL_CTX *ctx;
 
-static atomic_ullong begun, done, failed, handshakes;
+static atomic_ullong begun, done, failed;
 static atomic_bool stop;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char first_failure[2048];
-static unsigned long long certificates[CERTIFICATES_MAXIMUM];
-static size_t certificate_count;
-
-struct session {
-    int fd;
-    SSL *ssl;
-    unsigned used;
-};
 
 static bool fail_with(const char *why, const char *detail, size_t n)
 {
@@ -75,90 +59,6 @@ static bool fail_with(const char *why, const char *detail, size_t n)
                  (int)(n < 1500 ? n : 1500), detail);
     pthread_mutex_unlock(&lock);
     return false;
-}
-
-static bool fail(const char *why)
-{
-    const char *detail = strerror(errno);
-    return fail_with(why, detail, strlen(detail));
-}
-
-static void note_certificate(const SSL *ssl)
-{
-    X509 *certificate = SSL_get1_peer_certificate(ssl);
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned long long mark = 0;
-    if (certificate != NULL && X509_digest(certificate, EVP_sha256(), digest, NULL) == 1)
-        memcpy(&mark, digest, sizeof(mark));
-    X509_free(certificate);
-    pthread_mutex_lock(&lock);
-    size_t i = 0;
-    while (i < certificate_count && certificates[i] != mark)
-        i++;
-    if (i == certificate_count && i < CERTIFICATES_MAXIMUM)
-        certificates[certificate_count++] = mark;
-    pthread_mutex_unlock(&lock);
-}
-
-static void session_close(struct session *session)
-{
-    if (session->ssl != NULL) {
-        SSL_shutdown(session->ssl);
-        SSL_free(session->ssl);
-    }
-    if (session->fd >= 0)
-        close(session->fd);
-    *session = (struct session){-1, NULL, 0};
-}
-
-static bool session_open(struct session *session)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const struct timeval patience = {.tv_sec = 20};
-    int on = 1;
-    session->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (session->fd < 0 ||
-        connect(session->fd, (const struct sockaddr *)&to, sizeof(to)) != 0)
-        return fail("connect");
-    (void)setsockopt(session->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    (void)setsockopt(session->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    session->ssl = SSL_new(ctx);
-    ERR_clear_error();
-    if (session->ssl == NULL || SSL_set_fd(session->ssl, session->fd) != 1 ||
-        SSL_set1_host(session->ssl, "localhost") != 1 || SSL_connect(session->ssl) != 1)
-        return fail("handshake");
-    atomic_fetch_add(&handshakes, 1);
-    note_certificate(session->ssl);
-    return true;
-}
-
-/* Reads one answer; its body's place and length in the outputs. */
-static bool read_answer(struct session *session, char *in, size_t *ret_body,
-                        size_t *ret_size)
-{
-    size_t got = 0, whole = 0;
-    while (whole == 0 || got < whole) {
-        ERR_clear_error();
-        int n = SSL_read(session->ssl, in + got, (int)(ANSWER_MAXIMUM - got));
-        if (n <= 0)
-            return fail(got == 0 ? "no answer" : "half an answer");
-        got += (size_t)n;
-        struct str text = str_from(in, got);
-        size_t head = str_find(text, STR("\r\n\r\n"));
-        if (whole != 0 || head == got)
-            continue;
-        size_t at = str_find(str_first(text, head), STR("Content-Length: "));
-        struct str value = str_skip(text, at + sizeof("Content-Length: ") - 1);
-        uint64_t length;
-        if (!num_parse(str_first(value, str_index(value, 0, '\r')),
-                       ANSWER_MAXIMUM - head - 4, &length))
-            return fail_with("no Content-Length", in, got);
-        *ret_body = head + 4;
-        *ret_size = (size_t)length;
-        whole = head + 4 + (size_t)length;
-    }
-    return true;
 }
 
 static bool judge(struct review *review, const char *in, size_t body, size_t size)
@@ -175,34 +75,37 @@ static bool judge(struct review *review, const char *in, size_t body, size_t siz
     return fail_with("a wrong answer", in + body, size);
 }
 
-static bool exchange(struct session *session, struct review *review, char *in)
+static bool exchange(struct session *session, struct review *review, struct buf *in)
 {
-    size_t body = 0, size = 0;
-    ERR_clear_error();
-    if (SSL_write(session->ssl, review->request.data, (int)review->request.size) !=
-        (int)review->request.size)
-        return fail("cannot send");
-    return read_answer(session, in, &body, &size) && judge(review, in, body, size);
+    size_t body = 0;
+    const char *why;
+    if ((session->ssl == NULL && !session_open(session, ctx, port, &why)) ||
+        !session_send(session, &review->request, &why) ||
+        !session_answer(session, in, &body, &why))
+        return fail_with("no answer", why, strlen(why));
+    return judge(review, in->data, body, in->size - body);
 }
 
 static void *run(void *context)
 {
-    struct session session = {-1, NULL, 0};
-    char *in = malloc(ANSWER_MAXIMUM);
+    struct session session = SESSION_NONE;
+    struct buf in;
+    unsigned used = 0;
     unsigned long long number;
-    while (in != NULL && !atomic_load_explicit(&stop, memory_order_relaxed) &&
+    buf_init(&in, ANSWER_MAXIMUM);
+    while (!atomic_load_explicit(&stop, memory_order_relaxed) &&
            (number = atomic_fetch_add(&begun, 1)) < wanted) {
-        bool good = (session.ssl != NULL || session_open(&session)) &&
-                    exchange(&session, &cases[number % case_count], in);
+        bool good = exchange(&session, &cases[number % case_count], &in);
         atomic_fetch_add(&done, 1);
-        session.used++;
-        if (!good || session.used >= renew)
+        if (!good || ++used >= renew) {
             session_close(&session);
+            used = 0;
+        }
         if (atomic_load_explicit(&failed, memory_order_relaxed) > 1000)
             break;
     }
     session_close(&session);
-    free(in);
+    buf_done(&in);
     return context;
 }
 
@@ -241,9 +144,9 @@ static void look(unsigned percent, int64_t began)
     double seconds = (double)(clock_mono_millis() - began) / 1000;
     unsigned long long n = atomic_load(&done);
     printf("percent=%u admissions=%llu failed=%llu rss_kib=%ld descriptors=%d "
-           "certificates=%zu handshakes=%llu seconds=%.1f rate=%.0f\n",
-           percent, n, atomic_load(&failed), rss_kib(), descriptors(), certificate_count,
-           atomic_load(&handshakes), seconds, (double)n / seconds);
+           "certificates=%zu handshakes=%u seconds=%.1f rate=%.0f\n",
+           percent, n, atomic_load(&failed), rss_kib(), descriptors(),
+           session_certificates(), session_handshakes(), seconds, (double)n / seconds);
     fflush(stdout);
 }
 
@@ -288,18 +191,11 @@ static void add_case(char *text)
     const char *file = rest != NULL ? strsep(&rest, ":") : NULL;
     if (case_count == CASES_MAXIMUM || file == NULL)
         usage();
-    struct buf body;
-    load_file(file, &body);
-    buf_init(&review->request, 2u << 20);
-    buf_printf(&review->request,
-               "POST %s?timeout=3s HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
-               "application/json\r\nContent-Length: %zu\r\n\r\n",
-               path, body.size);
-    buf_str(&review->request, buf_view(&body));
-    buf_done(&body);
+    if (!client_post("soak", path, file, &review->request, NULL, 0))
+        exit(2);
     while (rest != NULL && review->answer_count < ANSWERS_MAXIMUM)
         load_file(strsep(&rest, ":"), &review->answers[review->answer_count++]);
-    if (review->request.failed || review->answer_count == 0)
+    if (review->answer_count == 0)
         usage();
     case_count++;
 }
@@ -346,10 +242,11 @@ int main(int argc, char **argv)
         case_count == 0 || connections == 0 || connections > CONNECTIONS_MAXIMUM)
         usage();
     signal(SIGPIPE, SIG_IGN);
-    ctx = SSL_CTX_new(TLS_client_method());
-    if (ctx == NULL || SSL_CTX_load_verify_file(ctx, ca) != 1)
-        usage();
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    ctx = client_context(ca);
+    if (ctx == NULL) {
+        fprintf(stderr, "soak: cannot use %s\n", ca);
+        return 2;
+    }
     int64_t began = clock_mono_millis();
     pthread_t threads[CONNECTIONS_MAXIMUM];
     unsigned started = 0;
