@@ -8,64 +8,10 @@ set -euo pipefail
 # shellcheck source=../integration/lib.sh
 source "$(dirname "$0")/../integration/lib.sh"
 
+# shellcheck source=../integration/support/cluster.sh
+source "$root/tests/integration/support/cluster.sh"
 replica=${NRW_BUILD:-$root/build/release}/tests/tools/rotate_replica
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/nvcf-registry-webhook
-E2E_TMP=$WORK/cluster
-E2E_BIN=$cache/bin
-E2E_LIB=$root/tests/e2e/lib
-export E2E_TMP E2E_BIN E2E_LIB
-mkdir -p "$E2E_TMP"
-for program in etcd kube-apiserver kubectl; do
-    if [ ! -x "$E2E_BIN/$program" ]; then
-        skip 'certificates against a real API server' "no $program in $E2E_BIN; run tests/e2e/tools/build.sh"
-        finish
-    fi
-done
-
-# An API server keeps a connection that rests for 90 s, and a call that meets its end fails. So it must
-# rest longer with us; while all else here goes on, one does, and is looked at in the end.
-start_server --drain-seconds 0 --log-level warn
-rested_server=$SERVER_PID
-rests() {
-    printf 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'
-    sleep 95
-    printf 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'
-}
-(rests | timeout 150 openssl s_client -quiet -connect "127.0.0.1:$PORT" -servername localhost \
-    -CAfile "$CERTS/ca.crt" >"$WORK/rested" 2>"$LOGS/rested.log") &
-rested=$!
-pids+=("$rested")
-
-# shellcheck source=../e2e/lib/cluster.sh
-source "$E2E_LIB/cluster.sh"
-PATH=$E2E_BIN:$PATH
-
-api_up() {
-    start_apiserver "$etcd_port"
-    api_pid=${E2E_PIDS[-1]}
-    pids+=("$api_pid")
-    wait_for 60 'the API server' kubectl get --raw /readyz
-}
-api_kill() {
-    kill -KILL "$api_pid"
-    wait "$api_pid" 2>/dev/null || true
-    forget "$api_pid"
-}
-
-etcd_port=$(free_port) peer_port=$(free_port)
-E2E_PORT_API=$(free_port) # cluster.sh's
-export E2E_PORT_API
-make_ca kube-ca
-make_cert kube-ca apiserver /CN=kube-apiserver DNS:kubernetes,DNS:kubernetes.default.svc,IP:127.0.0.1
-make_cert kube-ca admin /O=system:masters/CN=admin
-openssl genrsa -out "$E2E_TMP/pki/sa.key" 2048 2>/dev/null
-openssl rsa -in "$E2E_TMP/pki/sa.key" -pubout -out "$E2E_TMP/pki/sa.pub" 2>/dev/null
-admin=$E2E_TMP/admin.kubeconfig
-write_kubeconfig "$admin" admin
-export KUBECONFIG=$admin
-start_etcd "$etcd_port" "$peer_port"
-pids+=("${E2E_PIDS[-1]}")
-api_up
+cluster_or_skip 'certificates against a real API server'
 
 # One port for each replica, and each is called by a webhook of its own: so every admission
 # is a handshake with every one of them.
@@ -424,10 +370,4 @@ issued=$(cat "$LOGS"/serve-[012].log | grep -c 'action=.*issue-ca' || true)
 if [ "$issued" -ge 1 ]; then pass 'serve issued a new CA'; else fail 'serve issued a new CA'; fi
 at_most 'once for each rotation' 2 "$issued"
 down "${serve_pid[@]}"
-
-end_of "$rested" 1500 || fail 'the connection that rests ends'
-forget "$rested"
-is 'a connection lives on that rested for 95 s' 2 "$(grep -c '^HTTP/1.1 200' "$WORK/rested")"
-SERVER_PID=$rested_server
-stop_server
 finish
