@@ -76,7 +76,7 @@ else
   OPT := -O1 -fsanitize=$(SANITIZER) -fno-omit-frame-pointer -fno-sanitize-recover=all -DNRW_DEBUG
   LDOPT := -fsanitize=$(SANITIZER)
 endif
-CFLAGS_ALL = $(BASE) $(WARN) $(OPT) $(PKG_CFLAGS) -DNRW_VERSION='"$(VERSION)"' $(CFLAGS)
+CFLAGS_ALL = $(BASE) $(WARN) $(OPT) $(PKG_CFLAGS) -DNRW_VERSION='"$(VERSION)"' $(COMMIT_FLAG) $(CFLAGS)
 # Asked once, and only after the setup step has run.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config $(if $(STATIC),--static) --libs $(PKGS)))$(PKG_LIBS)
@@ -119,7 +119,7 @@ build/.setup: $(if $(NO_SETUP),,tools/setup.sh)
 COMMIT_SRC := $(shell grep -rl --include='*.c' NRW_COMMIT webhook certs 2>/dev/null)
 COMMIT_OBJ := $(COMMIT_SRC:%.c=$B/%.o)
 $(COMMIT_OBJ): $B/commit
-$(COMMIT_OBJ): private CFLAGS += -DNRW_COMMIT='"$(COMMIT)"'
+$(COMMIT_OBJ): private COMMIT_FLAG := -DNRW_COMMIT='"$(COMMIT)"'
 $B/commit: FORCE
 	@mkdir -p $(@D)
 	@echo '$(COMMIT) $(VERSION)' | cmp -s - $@ || echo '$(COMMIT) $(VERSION)' > $@
@@ -142,9 +142,9 @@ $(BIN): $B/webhook/main.o $B/libwebhook.a
 
 # --- test programs ----------------------------------------------------------------------
 $(UNIT_BIN): $B/tests/unit/%: $B/tests/unit/%.o $(SUPPORT_OBJ) $B/libwebhook.a
-	$(LINK) $^ $(PKG_LIBS) $(TEST_LIBS) $(LDFLAGS)
+	$(LINK) $^ $(PKG_LIBS) $(TEST_LIBS) $(WRAP) $(LDFLAGS)
 # Its own patches never fail to apply, so the test makes one fail.
-$B/tests/unit/test_admit: private LDFLAGS += -Wl,--wrap=patch_apply
+$B/tests/unit/test_admit: private WRAP := -Wl,--wrap=patch_apply
 $(REPLAY_BIN): $B/tests/fuzz/replay_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay_main.o $B/libwebhook.a
 	$(LINK) $^ $(PKG_LIBS) $(LDFLAGS)
 $(filter $B/bench/%,$(TOOL_BIN)): $(BENCH_SUPPORT_OBJ)

@@ -2,6 +2,7 @@
 # The release program is what the flags of the Makefile promise: position independent, all
 # relocations resolved and read-only before main, no executable stack, stack protector, checked
 # string functions, and control-flow protection on x86-64. Read from the ELF file, as attackers do.
+# And CFLAGS of whoever packages it come on top of ours, in place of none.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -34,6 +35,11 @@ check() {
     fi
     if grep -qE '\((RPATH|RUNPATH)\)' <<<"$dynamic"; then
         echo "$bin: carries a library search path"
+        rc=1
+    fi
+    if [ -e Makefile ] && ! make -n -W webhook/app/version.c CFLAGS=-DMINE NO_SETUP=1 build/release/webhook/app/version.o |
+        grep -q -- '-fPIE.*-DNRW_COMMIT.*-DMINE'; then
+        echo "Makefile: CFLAGS=… on the command line replaces flags of ours"
         rc=1
     fi
     return "$rc"

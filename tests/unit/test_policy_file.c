@@ -17,6 +17,7 @@
 #include "cli/cli.h"
 #include "policy/policy_file.h"
 #include "util/file.h"
+#include "tests/unit/support/verb.h"
 #include "util/mem.h"
 
 #define HEAD "apiVersion: nvcf-registry-webhook/v1\nkind: RegistryPolicy\n"
@@ -156,11 +157,6 @@ static char *write_file(unsigned i, const char *name, const char *text)
     return paths[i];
 }
 
-struct run {
-    struct buf out, err;
-    int code;
-};
-
 static int redirect(int fd, const char *name)
 {
     int saved = dup(fd);
@@ -170,60 +166,11 @@ static int redirect(int fd, const char *name)
     return saved;
 }
 
-/* cli_lint with these words (NULL ends them), `input` on standard input. */
-static void run_lint(struct run *run, const char *input, char *const *words)
-{
-    char *argv[16] = {(char[]){"lint"}};
-    int argc = 1;
-    for (; words[argc - 1] != NULL; argc++)
-        argv[argc] = words[argc - 1];
-    char out[64];
-    char err[64];
-    snprintf(out, sizeof(out), "%s/out", directory);
-    snprintf(err, sizeof(err), "%s/err", directory);
-    write_file(7, "in", input);
-    fflush(NULL);
-    int in = open(path_of(7, "in"), O_RDONLY);
-    int saved_in = dup(0);
-    assert_true(in >= 0 && saved_in >= 0 && dup2(in, 0) == 0);
-    int saved_out = redirect(1, out);
-    int saved_err = redirect(2, err);
-    run->code = cli_lint(argc, argv);
-    fflush(NULL);
-    dup2(saved_out, 1);
-    dup2(saved_err, 2);
-    dup2(saved_in, 0);
-    close(saved_out);
-    close(saved_err);
-    close(saved_in);
-    close(in);
-    buf_init(&run->out, 1u << 20);
-    buf_init(&run->err, 1u << 20);
-    assert_true(file_read(out, &run->out, NULL));
-    assert_true(file_read(err, &run->err, NULL));
-}
-
-static void run_done(struct run *run)
-{
-    buf_done(&run->out);
-    buf_done(&run->err);
-}
-
 static void expect_run(const char *input, char *const *words, int code, const char *out,
                        const char *err)
 {
-    struct run run;
-    run_lint(&run, input, words);
-    const char *got_out = run.out.data != NULL ? run.out.data : "";
-    const char *got_err = run.err.data != NULL ? run.err.data : "";
-    if (run.code != code || strstr(got_out, out) == NULL ||
-        strstr(got_err, err) == NULL || (out[0] == '\0' && got_out[0] != '\0') ||
-        (err[0] == '\0' && got_err[0] != '\0'))
-        fail_msg("code %d\nout: %s\nerr: %s", run.code, got_out, got_err);
-    run_done(&run);
+    verb_expect(cli_lint, "lint", input, words, code, out, err);
 }
-#define WORDS(...) ((char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
-#define W(text)    ((char[]){text})
 
 static void test_lint_text(void **state)
 {
@@ -245,10 +192,10 @@ static void test_lint_text(void **state)
     expect_run("", WORDS(W("--"), bad), 1, "not valid", "");
     expect_run("kind: \"\\e[31m\"\n", WORDS(), 1, "kind is \"?[31m\"", "");
     /* Nothing that is no terminal gets colours. */
-    struct run run;
-    run_lint(&run, "", WORDS(bad));
+    struct verb_run run;
+    verb_run(&run, cli_lint, "lint", "", WORDS(bad));
     assert_null(strchr(run.out.data, '\x1b'));
-    run_done(&run);
+    verb_run_done(&run);
 }
 
 static void test_lint_json(void **state)
@@ -256,8 +203,8 @@ static void test_lint_json(void **state)
     (void)state;
     char *good = write_file(0, "good.yaml", policy_example);
     char *bad = write_file(1, "bad.yaml", HEAD "mode: \"x\\ty\"\n");
-    struct run run;
-    run_lint(&run, "", WORDS(W("-o"), W("json"), bad, good));
+    struct verb_run run;
+    verb_run(&run, cli_lint, "lint", "", WORDS(W("-o"), W("json"), bad, good));
     assert_int_equal(run.code, 1);
     char *second = strchr(run.out.data, '\n');
     assert_non_null(second);
@@ -286,7 +233,7 @@ static void test_lint_json(void **state)
     assert_int_equal(strlen(json_string_value(json_object_get(json, "hash"))), 16);
     assert_int_equal(json_array_size(json_object_get(json, "findings")), 0);
     json_decref(json);
-    run_done(&run);
+    verb_run_done(&run);
 }
 
 static void test_usage(void **state)
@@ -369,7 +316,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    static const char *const names[] = {"good.yaml", "bad.yaml", "in", "out", "err"};
+    static const char *const names[] = {"good.yaml", "bad.yaml", "err"};
     for (size_t i = 0; i < NRW_COUNT(names); i++)
         unlink(path_of(0, names[i]));
     return rmdir(directory);
