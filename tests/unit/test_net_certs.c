@@ -14,23 +14,6 @@
 
 #include "tests/unit/support/net_peer.h"
 
-static struct net_server *start(struct peer_counts *counts, struct net_tls *tls)
-{
-    struct net_options options = peer_options(counts);
-    struct net_server *server = net_server_start(&options, tls, NULL);
-    assert_non_null(server);
-    return server;
-}
-
-static unsigned post(struct peer *peer)
-{
-    struct answer answer = {.status = 0};
-    if (!peer_post(peer, "/echo", "{}", 2) || !peer_answer(peer, false, &answer, NULL))
-        return 0;
-    answer_done(&answer);
-    return answer.status;
-}
-
 /* --- client certificates ------------------------------------------------------ */
 
 /* Both versions; in TLS 1.3 the client learns of the refusal at its first read. */
@@ -43,7 +26,7 @@ static bool admitted(unsigned port, const struct identity *shown)
         SSL_CTX_set_min_proto_version(context, versions[i]);
         SSL_CTX_set_max_proto_version(context, versions[i]);
         struct peer *peer = peer_open(context, port);
-        if (peer != NULL && post(peer) == 200)
+        if (peer != NULL && peer_echo(peer, "{}", 2, NULL) == 200)
             good++;
         peer_close(peer);
         SSL_CTX_free(context);
@@ -65,14 +48,14 @@ static void old_tickets(void **state)
                                       .client_ca_pem = str_of(authority->cert_pem)};
     struct net_tls *closed = net_tls_new(&options, NULL);
     assert_non_null(closed);
-    struct net_server *server = start(&counts, open);
+    struct net_server *server = peer_server(&counts, open);
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
     for (int i = 0; i < 2; i++) {
         net_server_set_tls(server, open);
         SSL_CTX *context = peer_context("http/1.1", NULL);
         SSL_CTX_set_max_proto_version(context, versions[i]);
         struct peer *peer = peer_open(context, net_server_port(server));
-        assert_int_equal(post(peer), 200);
+        assert_int_equal(peer_echo(peer, "{}", 2, NULL), 200);
         SSL_SESSION *session = SSL_get1_session(peer->ssl);
         peer_close(peer);
         net_server_set_tls(server, closed);
@@ -80,7 +63,7 @@ static void old_tickets(void **state)
         peer->ssl = SSL_new(context);
         SSL_set_fd(peer->ssl, peer->fd);
         SSL_set_session(peer->ssl, session);
-        assert_true(SSL_connect(peer->ssl) != 1 || post(peer) == 0);
+        assert_true(SSL_connect(peer->ssl) != 1 || peer_echo(peer, "{}", 2, NULL) == 0);
         peer_close(peer);
         SSL_SESSION_free(session);
         SSL_CTX_free(context);
@@ -118,7 +101,7 @@ static void client_certificates(void **state)
     struct identity *forged = identity_new(stranger_ca, "kube-apiserver", "api.example");
     struct identity *self = identity_new(NULL, "kube-apiserver", "api.example");
     struct identity *under_leaf = identity_new(wrong, "kube-apiserver", "api.example");
-    struct net_server *server = start(&counts, named);
+    struct net_server *server = peer_server(&counts, named);
     unsigned port = net_server_port(server);
     assert_true(admitted(port, by_cn));
     assert_true(admitted(port, by_san));
@@ -167,7 +150,7 @@ static void *run_load(void *opaque)
         if (peer == NULL)
             peer = peer_open(context, load->port);
         load->requests++;
-        if (peer == NULL || post(peer) != 200) {
+        if (peer == NULL || peer_echo(peer, "{}", 2, NULL) != 200) {
             load->failed++;
             peer_close(peer);
             peer = NULL;
@@ -196,7 +179,7 @@ static void swap_under_load(void **state)
     for (int i = 0; i < 3; i++)
         identities[i] = identity_new(NULL, "server", "localhost");
     struct net_tls *tls = identity_tls(identities[0]);
-    struct net_server *server = start(&counts, tls);
+    struct net_server *server = peer_server(&counts, tls);
     net_tls_free(tls);
     atomic_bool stop = false;
     struct load loads[CLIENTS];

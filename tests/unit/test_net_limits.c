@@ -289,6 +289,20 @@ static void join_server(pid_t pid, int control)
         fail_msg("server ended with status %d", status);
 }
 
+/* So many connections are open together, and each is served. */
+static void serve_all_at_once(SSL_CTX *client, unsigned port, int count)
+{
+    struct peer *peers[300];
+    assert_in_range(count, 1, NRW_COUNT(peers));
+    for (int i = 0; i < count; i++) {
+        peers[i] = peer_open(client, port);
+        if (peer_echo(peers[i], "{}", 2, NULL) != 200)
+            fail_msg("connection %d was not served", i);
+    }
+    for (int i = 0; i < count; i++)
+        peer_close(peers[i]);
+}
+
 /* Its limit allows more connections than it has descriptors. Connections that are idle go
  * first; when all are half-open it sits there without spinning; later it serves again. */
 static void out_of_descriptors(void **state)
@@ -299,14 +313,7 @@ static void out_of_descriptors(void **state)
     int control = -1;
     SSL_CTX *client = peer_context("http/1.1", NULL);
     pid_t pid = fork_server(64, 1000, &port, &control);
-    struct peer *peers[COUNT];
-    for (int i = 0; i < COUNT; i++) {
-        peers[i] = peer_open(client, port);
-        if (peer_echo(peers[i], "{}", 2, NULL) != 200)
-            fail_msg("connection %d was not served", i);
-    }
-    for (int i = 0; i < COUNT; i++)
-        peer_close(peers[i]);
+    serve_all_at_once(client, port, COUNT);
     int silent[COUNT];
     for (int i = 0; i < COUNT; i++)
         silent[i] = peer_connect(port);
@@ -331,14 +338,7 @@ static void limit_from_descriptors(void **state)
     int control = -1;
     SSL_CTX *client = peer_context("http/1.1", NULL);
     pid_t pid = fork_server(256, 0, &port, &control);
-    struct peer *peers[COUNT];
-    for (int i = 0; i < COUNT; i++) {
-        peers[i] = peer_open(client, port);
-        if (peer_echo(peers[i], "{}", 2, NULL) != 200)
-            fail_msg("connection %d was not served", i);
-    }
-    for (int i = 0; i < COUNT; i++)
-        peer_close(peers[i]);
+    serve_all_at_once(client, port, COUNT);
     SSL_CTX_free(client);
     join_server(pid, control);
 }

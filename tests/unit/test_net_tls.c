@@ -31,23 +31,6 @@ static int after_all(void **state)
     return 0;
 }
 
-static struct net_server *start(struct peer_counts *counts, struct net_tls *tls)
-{
-    struct net_options options = peer_options(counts);
-    struct net_server *server = net_server_start(&options, tls, NULL);
-    assert_non_null(server);
-    return server;
-}
-
-static unsigned post(struct peer *peer)
-{
-    struct answer answer = {.status = 0};
-    if (!peer_post(peer, "/echo", "{}", 2) || !peer_answer(peer, false, &answer, NULL))
-        return 0;
-    answer_done(&answer);
-    return answer.status;
-}
-
 /* --- versions, suites, protocols ---------------------------------------------- */
 
 static bool agrees(unsigned port, int version, const char *suites, const char *alpn)
@@ -61,7 +44,7 @@ static bool agrees(unsigned port, int version, const char *suites, const char *a
     if (suites != NULL)
         assert_int_equal(SSL_CTX_set_cipher_list(context, suites), 1);
     struct peer *peer = peer_open(context, port);
-    bool good = peer != NULL && post(peer) == 200;
+    bool good = peer != NULL && peer_echo(peer, "{}", 2, NULL) == 200;
     peer_close(peer);
     SSL_CTX_free(context);
     return good;
@@ -72,7 +55,7 @@ static void versions_and_suites(void **state)
     (void)state;
     struct peer_counts counts = {0};
     struct net_tls *tls = identity_tls(server_identity);
-    struct net_server *server = start(&counts, tls);
+    struct net_server *server = peer_server(&counts, tls);
     unsigned port = net_server_port(server);
     assert_true(agrees(port, 0, NULL, NULL));
     assert_true(agrees(port, TLS1_3_VERSION, NULL, "http/1.1"));
@@ -100,12 +83,12 @@ static void no_renegotiation(void **state)
     (void)state;
     struct peer_counts counts = {0};
     struct net_tls *tls = identity_tls(server_identity);
-    struct net_server *server = start(&counts, tls);
+    struct net_server *server = peer_server(&counts, tls);
     SSL_CTX *context = peer_context(NULL, NULL);
     SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
     struct peer *peer = peer_open(context, net_server_port(server));
     assert_non_null(peer);
-    assert_int_equal(post(peer), 200);
+    assert_int_equal(peer_echo(peer, "{}", 2, NULL), 200);
     assert_int_equal(SSL_renegotiate(peer->ssl), 1);
     assert_int_not_equal(SSL_do_handshake(peer->ssl), 1);
     ERR_clear_error();
@@ -120,14 +103,14 @@ static void tickets(void **state)
     (void)state;
     struct peer_counts counts = {0};
     struct net_tls *tls = identity_tls(server_identity);
-    struct net_server *server = start(&counts, tls);
+    struct net_server *server = peer_server(&counts, tls);
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
     for (int i = 0; i < 2; i++) {
         SSL_CTX *context = peer_context("http/1.1", NULL);
         SSL_CTX_set_max_proto_version(context, versions[i]);
         struct peer *peer = peer_open(context, net_server_port(server));
         assert_non_null(peer);
-        assert_int_equal(post(peer), 200);
+        assert_int_equal(peer_echo(peer, "{}", 2, NULL), 200);
         SSL_SESSION *session = SSL_get1_session(peer->ssl);
         assert_true(SSL_SESSION_has_ticket(session));
         peer_close(peer);
@@ -137,7 +120,7 @@ static void tickets(void **state)
         SSL_set_session(peer->ssl, session);
         assert_int_equal(SSL_connect(peer->ssl), 1);
         assert_true(SSL_session_reused(peer->ssl));
-        assert_int_equal(post(peer), 200);
+        assert_int_equal(peer_echo(peer, "{}", 2, NULL), 200);
         peer_close(peer);
         /* After a swap the old ticket means nothing, and the handshake is a full one. */
         struct net_tls *newer = identity_tls(server_identity);
@@ -149,7 +132,7 @@ static void tickets(void **state)
         SSL_set_session(peer->ssl, session);
         assert_int_equal(SSL_connect(peer->ssl), 1);
         assert_false(SSL_session_reused(peer->ssl));
-        assert_int_equal(post(peer), 200);
+        assert_int_equal(peer_echo(peer, "{}", 2, NULL), 200);
         peer_close(peer);
         SSL_SESSION_free(session);
         SSL_CTX_free(context);
@@ -164,13 +147,13 @@ static void key_updates(void **state)
     (void)state;
     struct peer_counts counts = {0};
     struct net_tls *tls = identity_tls(server_identity);
-    struct net_server *server = start(&counts, tls);
+    struct net_server *server = peer_server(&counts, tls);
     SSL_CTX *context = peer_context("http/1.1", NULL);
     struct peer *peer = peer_open(context, net_server_port(server));
     assert_non_null(peer);
     for (int i = 0; i < 20; i++) {
         assert_int_equal(SSL_key_update(peer->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
-        assert_int_equal(post(peer), 200);
+        assert_int_equal(peer_echo(peer, "{}", 2, NULL), 200);
     }
     for (int i = 0; i < 200; i++) {
         if (SSL_key_update(peer->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1 ||
@@ -192,7 +175,7 @@ static void garbage(void **state)
     (void)state;
     struct peer_counts counts = {0};
     struct net_tls *tls = identity_tls(server_identity);
-    struct net_server *server = start(&counts, tls);
+    struct net_server *server = peer_server(&counts, tls);
     unsigned port = net_server_port(server);
     unsigned char noise[4096];
     srand(1);
@@ -270,7 +253,7 @@ static void without_certificate(void **state)
 {
     (void)state;
     struct peer_counts counts = {0};
-    struct net_server *server = start(&counts, NULL);
+    struct net_server *server = peer_server(&counts, NULL);
     unsigned port = net_server_port(server);
     assert_false(agrees(port, 0, NULL, NULL));
     struct net_tls *tls = identity_tls(server_identity);

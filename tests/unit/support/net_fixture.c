@@ -169,6 +169,14 @@ struct net_options peer_options(struct peer_counts *counts)
                                              .on_connections = on_connections}};
 }
 
+struct net_server *peer_server(struct peer_counts *counts, struct net_tls *tls)
+{
+    struct net_options options = peer_options(counts);
+    struct net_server *server = net_server_start(&options, tls, NULL);
+    must(server != NULL, "a server");
+    return server;
+}
+
 /* --- all of it together --- */
 
 struct world *world_new(void (*adjust)(struct net_options *options))

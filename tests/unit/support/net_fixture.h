@@ -37,6 +37,8 @@ struct peer_counts {
  * POST /big?N… answers 8 MiB of 'x', GET /hello says "hello\n", GET /fail leaves an empty
  * 500. On the metrics listener only /hello. */
 struct net_options peer_options(struct peer_counts *counts);
+/* A server with them and these certificates; it must start. */
+struct net_server *peer_server(struct peer_counts *counts, struct net_tls *tls);
 
 /* --- all of it together --- */
 
