@@ -116,7 +116,7 @@ check '  and gets through when it may' wait_for 30 'the registry' came
 policy_in_force < <(policy_text -- "$ghcr")
 check '  both ways' wait_for 20 'the registry to go' went
 # Argo CD with ServerSideDiff=true,IncludeMutationWebhook=true asks for just this.
-drift() { helm get manifest api -n nvcf | kubectl diff --server-side --field-manager=argocd-controller -n nvcf -f -; }
+drift() { helm get manifest api -n nvcf | kubectl diff --server-side --force-conflicts --field-manager=argocd-controller -n nvcf -f -; }
 check 'who compares as Argo CD does sees no drift' drift
 check 'helm upgrades on, without a conflict' api_upgrade --set-string api.awsRegion=eu-west-1
 check '  with the registry' env_is "${registry}_GHCR_HOSTNAME" ghcr.io
