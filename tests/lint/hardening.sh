@@ -7,7 +7,7 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 check() {
-    local bin=build/release/nvcf-registry-webhook rc=0 headers dynamic symbols
+    local bin=build/release/nvcf-registry-webhook rc=0 headers dynamic symbols compile
     [ -e webhook/main.c ] || return 0
     if [ ! -e "$bin" ]; then
         echo "$bin: is not there; run make first"
@@ -37,8 +37,9 @@ check() {
         echo "$bin: carries a library search path"
         rc=1
     fi
-    if [ -e Makefile ] && ! make -n -W webhook/app/version.c CFLAGS=-DMINE NO_SETUP=1 build/release/webhook/app/version.o |
-        grep -q -- '-fPIE.*-DNRW_COMMIT.*-DMINE'; then
+    # Kept first, read after: `make | grep -q` fails when grep is done before make is.
+    [ ! -e Makefile ] || compile=$(make -n -W webhook/app/version.c CFLAGS=-DMINE NO_SETUP=1 build/release/webhook/app/version.o)
+    if [ -e Makefile ] && ! grep -q -- '-fPIE.*-DNRW_COMMIT.*-DMINE' <<<"$compile"; then
         echo "Makefile: CFLAGS=… on the command line replaces flags of ours"
         rc=1
     fi

@@ -77,7 +77,7 @@ bundles() { # the CAs of all webhooks, each once
     kubectl get "$configurations" "$release" -o json |
         jq -r '[.items[].webhooks[].clientConfig.caBundle // "none"] | unique | join(",")'
 }
-policy_lists() { kubectl -n "$hook_namespace" get configmap nvcf-registry-policy -o yaml | grep -q "$1"; }
+policy_lists() { grep -q "$1" <<<"$(kubectl -n "$hook_namespace" get configmap nvcf-registry-policy -o yaml)"; }
 in_force() { # COMMAND…: changes the policy; waits until it is what the server serves
     local before
     before=$(policy_hash)
