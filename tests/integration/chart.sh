@@ -182,6 +182,10 @@ with_helm() {
         "Certificate") | .spec.dnsNames[0] // empty')"
     render elsewhere "${targets[@]}" && holds "$v, other targets" elsewhere
     is "$v: a Role in each target's namespace" 'a b elsewhere' "$(q '[.[] | select(.kind == "Role") | .metadata.namespace] | sort | join(" ")')"
+    like "$v: ConfigMaps by the labels of each target" \
+        "'app' in o.metadata.labels && o.metadata.labels\['app'\] == 'x' && 'tier' in .* == 'y' \|\| 'app' in .* == 'z'" \
+        "$(q '.[] | select(.kind == "ValidatingWebhookConfiguration") | .webhooks[].matchConditions[] |
+            select(.name == "configuration-of-the-api") | .expression')"
     is "$v: a webhook for each target, told apart" \
         'api.a.mutate api-2.a.mutate api.b.mutate' "$(q '[.[] | select(.kind == "MutatingWebhookConfiguration") |
         .webhooks[].name | sub(".nvcf-registry-webhook.dev$"; "")] | join(" ")')"
@@ -203,6 +207,7 @@ with_helm() {
     refused "$v: a timeout of a minute" 'timeoutSeconds' --set webhooks.timeoutSeconds=60
     refused "$v: no replicas" 'replicaCount' --set replicaCount=0
     refused "$v: a quote in a ConfigMap's name" 'configMapNames' --set "webhooks.configMapNames[0]=a' || true"
+    refused "$v: a quote in a selector" 'selector' --set-json "targets=[{\"namespace\": \"a\", \"selector\": {\"a\": \"b' || true\"}, \"container\": \"c\", \"prefix\": \"NVCF\"}]"
     refused "$v: a cluster that is too old" 'kubeVersion|incompatible' --kube-version 1.25.0
 }
 

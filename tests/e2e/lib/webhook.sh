@@ -103,7 +103,7 @@ webhooks:
   namespaceSelector: {matchExpressions: [$targets]}
   matchConditions:
   - name: configuration-of-the-api
-    expression: object.metadata.name.endsWith("-env") || object.metadata.name.endsWith("-remote-config")
+    expression: $(sed -n '/name: configuration-of-the-api/{n;s/.*expression: //p;}' "$E2E_REPO/deploy/manifests/10-webhook.yaml")
   admissionReviewVersions: [v1]
   sideEffects: None
   timeoutSeconds: 3
@@ -171,7 +171,7 @@ hook_calls() {
 hook_called() {
     local before
     before=$(hook_calls)
-    kubectl -n nvcf create configmap canary-env --dry-run=server >/dev/null 2>&1 || true
+    kubectl -n nvcf create configmap canary-nvcf-api-env --dry-run=server >/dev/null 2>&1 || true
     [ "$(hook_calls)" -gt "$before" ] || return 1
     before=$(hook_calls)
     hook_canary >/dev/null || true

@@ -62,6 +62,21 @@ check 'remote config: something else' patch_configmap "$deployment-remote-config
     'nvcf: {features: {streaming: false}}'
 check 'a ConfigMap that is none of ours' kubectl -n nvcf create configmap unrelated \
     --from-literal="${registry}_DOCKER_HOSTNAME=mirror.corp.example"
+check "another program's -env" kubectl -n nvcf create configmap gateway-env \
+    --from-literal="${registry}_DOCKER_HOSTNAME=mirror.corp.example"
+renamed() { # LABEL DATA, the same ConfigMap as fullnameOverride may call it
+    kubectl apply -f - <<END
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: functions-env, namespace: nvcf, labels: {$1}}
+data: {LOGGING_LEVEL_WEB: info, $2}
+END
+}
+check "the API's, called otherwise, known by its label" renamed 'app.kubernetes.io/name: helm-nvcf-api' 'A: b'
+expect_refused '  a collision' renamed 'app.kubernetes.io/name: helm-nvcf-api' "${registry}_DOCKER_HOSTNAME: mirror.corp.example"
+expect_refused '  and the label taken off as well' renamed 'note: none' "${registry}_DOCKER_HOSTNAME: mirror.corp.example"
+expect_text '  by name' BuiltinCollision DOCKER
+kubectl -n nvcf delete configmap gateway-env functions-env >/dev/null
 
 # ---- the policy ConfigMap
 check 'the policy ConfigMap: a good one' policy_configmap <"$E2E_TMP/policy.yaml"

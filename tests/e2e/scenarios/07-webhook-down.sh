@@ -39,6 +39,8 @@ check 'Fail: scaling works' kubectl -n nvcf scale "deployment/$deployment" --rep
 check '  and back' kubectl -n nvcf scale "deployment/$deployment" --replicas=2
 check 'Fail: another Deployment in the namespace' kubectl -n nvcf create deployment other --image=stand-in.invalid/x
 check 'Fail: a ConfigMap in the namespace' kubectl -n nvcf create configmap other --from-literal=a=b
+check "  of another program's, whatever its name ends with" kubectl -n nvcf create configmap other-env --from-literal=a=b
+check '  and again' kubectl -n nvcf patch configmap other-env --type merge -p '{"data":{"a":"c"}}'
 check 'Fail: a Secret' kubectl -n nvcf create secret generic other --from-literal=a=b
 check 'Fail: a namespace, and a Deployment there' bash -c "kubectl create namespace elsewhere-$E2E_HELM &&
     kubectl -n elsewhere-$E2E_HELM create deployment helm-nvcf-api --image=stand-in.invalid/x"

@@ -61,11 +61,11 @@ big=$(head -c 200000 /dev/zero | tr '\0' x)
 check 'a Deployment of 200 KB' make big "[{$target, env: [{name: BIG, value: '$big'}]}]"
 check '  is injected' injected big
 expect_ok 'a ConfigMap of 900 KB' bash -c "head -c 900000 /dev/zero | tr '\\0' y |
-    kubectl -n nvcf create configmap large-env --from-file=BIG=/dev/stdin"
+    kubectl -n nvcf create configmap large-nvcf-api-env --from-file=BIG=/dev/stdin"
 check 'a ConfigMap with binary data' bash -c "head -c 3000 /dev/urandom |
-    kubectl -n nvcf create configmap binary-env --from-file=BLOB=/dev/stdin"
-check 'an empty ConfigMap' kubectl -n nvcf create configmap empty-env
-check 'a ConfigMap that cannot be changed any more' kubectl -n nvcf patch configmap empty-env --type merge \
+    kubectl -n nvcf create configmap binary-nvcf-api-env --from-file=BLOB=/dev/stdin"
+check 'an empty ConfigMap' kubectl -n nvcf create configmap empty-nvcf-api-env
+check 'a ConfigMap that cannot be changed any more' kubectl -n nvcf patch configmap empty-nvcf-api-env --type merge \
     -p '{"immutable": true}'
 
 check 'a name that the API server makes' kubectl create -f - <<END

@@ -130,14 +130,14 @@ maps=200 changes=3000
 big=$(head -c 6000 /dev/zero | tr '\0' x)
 for ((n = 1; n <= maps; n++)); do
     name=flood-$n
-    [ $((n % 4)) -ne 0 ] || name=flood-$n-env
+    [ $((n % 4)) -ne 0 ] || name=flood-$n-nvcf-api-env
     printf '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "%s", "namespace": "nvcf"}, "data": {"text": "%s"}}\n' "$name" "$big"
 done | kubectl create -f - >/dev/null
 paths=()
 for ((n = 1; n <= changes; n++)); do
     m=$((n % maps + 1))
     name=flood-$m
-    [ $((m % 4)) -ne 0 ] || name=flood-$m-env
+    [ $((m % 4)) -ne 0 ] || name=flood-$m-nvcf-api-env
     paths+=("/api/v1/namespaces/nvcf/configmaps/$name")
     printf '{"data": {"round": "%d"}}' "$n" >"$folder/change.$n"
 done
