@@ -2,7 +2,7 @@
  *
  *     look (GET) ──absent──► create (POST)
  *        │  free, run out or ours ──► put (PUT, bound to its resourceVersion)
- *        └─ another's: look again in 2 s        ours: put again in 2 s; 409: look at once
+ *        └─ another's: look again in 2 s        ours: put again in 2 s; 409: look soon
  *
  * We lead from the start of the last renewal that worked, for 10 s: less than the 15 s
  * that others wait, so two never lead at once as long as clocks run at about one speed.
@@ -11,10 +11,15 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
+#include "kube/watch_line.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
+
+#define TICK_MS           200
+#define CONFLICTS_AT_ONCE 3u /* are looked at at once; then it is given time */
 
 enum asking { ASK_LOOK, ASK_CREATE, ASK_PUT };
 
@@ -32,6 +37,7 @@ struct kube_lease {
     atomic_int_least64_t leads_until; /* of the monotonic clock; 0: not leading */
     bool leader;                      /* what on_change was told */
     bool complained;
+    unsigned conflicts; /* in a row */
 };
 
 bool kube_lease_is_leader(const struct kube_lease *lease)
@@ -63,6 +69,8 @@ static void remember(struct kube_lease *lease, json_t *object)
 static void wait_for(struct kube_lease *lease, int64_t ms)
 {
     lease->next_at = clock_mono_millis() + ms;
+    if (lease->task.due > lease->next_at)
+        lease->task.due = lease->next_at;
 }
 
 static void wait_retry(struct kube_lease *lease)
@@ -120,7 +128,10 @@ static void failed(struct kube_lease *lease, const struct err *err)
     }
     remember(lease, NULL); /* whatever happened, look before writing again */
     if (err->code == ERR_CONFLICT) {
-        wait_for(lease, kube_random() % 200);
+        if (++lease->conflicts > CONFLICTS_AT_ONCE)
+            wait_retry(lease); /* someone is always quicker, or it is no conflict */
+        else
+            wait_for(lease, kube_random() % 200);
         return;
     }
     if (!lease->complained)
@@ -130,17 +141,46 @@ static void failed(struct kube_lease *lease, const struct err *err)
     wait_retry(lease);
 }
 
+/* Whether it is a Lease at all, and ours after a write: a proxy in between may answer 200
+ * with anything, and a Lease without its version would be written over whoever leads. */
+static bool is_lease(struct kube_lease *lease, const json_t *object, struct err *err)
+{
+    const json_t *spec = json_object_get(object, "spec");
+    if (kube_meta(object, "resourceVersion")[0] == '\0' ||
+        (spec != NULL && !json_is_object(spec)))
+        return err_set(err, ERR_INVALID, "the answer to a %s of Lease %s is no Lease",
+                       kube_verb_name(&lease->call.request), lease->name);
+    const char *holder = json_string_value(json_object_get(spec, "holderIdentity"));
+    if (lease->asking == ASK_LOOK ||
+        (holder != NULL && strcmp(holder, lease->identity) == 0))
+        return true;
+    return err_set(err, ERR_INVALID,
+                   "Lease %s was written, and the answer names another holder",
+                   lease->name);
+}
+
+static json_t *parse(struct kube_lease *lease, struct str text, struct err *err)
+{
+    json_t *object = kube_parse(text, err);
+    if (object == NULL || is_lease(lease, object, err))
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
 static void on_done(struct kube_call *call, bool good, const struct err *err)
 {
     struct kube_lease *lease = call->context;
     struct err reason = {0};
-    json_t *object = good ? kube_parse(buf_view(call->transfer.body), &reason) : NULL;
+    json_t *object = good ? parse(lease, buf_view(call->transfer.body), &reason) : NULL;
     if (object == NULL) {
         failed(lease, good ? &reason : err);
         return;
     }
     remember(lease, object);
     lease->complained = false;
+    if (lease->asking != ASK_LOOK)
+        lease->conflicts = 0;
     if (lease->asking == ASK_LOOK) {
         act(lease);
         return;
@@ -161,7 +201,9 @@ static void run(struct kube_task *task, int64_t now)
             ask(lease, ASK_LOOK);
     }
     /* Also in the middle of a request: the end of leading must be told in time. */
-    task->due = clock_mono_millis() + 200;
+    task->due = clock_mono_millis() + TICK_MS;
+    if (!lease->call.active && lease->next_at < task->due)
+        task->due = lease->next_at;
 }
 
 struct kube_lease *kube_lease_new(struct kube_loop *loop,
