@@ -1,5 +1,5 @@
 /* The pure parts of kube/: base64, request paths, error answers, lines and events of a
- * watch, backoff. */
+ * watch, backoff, what is parsed without memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,10 +9,12 @@
 
 #include "kube/backoff.h"
 #include "kube/base64.h"
+#include "kube/client.h"
 #include "kube/lines.h"
 #include "kube/path.h"
 #include "kube/status.h"
 #include "kube/watch_line.h"
+#include "util/mem.h"
 
 static void base64_round_trip(void **state)
 {
@@ -311,6 +313,32 @@ static void waits(void **state)
     assert_int_equal(backoff_next(&low, 50), 100);
 }
 
+/* jansson, refused memory for a longer token, goes on without the byte: an answer is
+ * taken whole or not at all. */
+static void answers_are_whole(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\","
+                               "\"resourceVersion\":\"1\"},\"data\":{\"k\":"
+                               "\"a registry's hostname of more than 32 bytes\"}}";
+    unsigned refused = 0;
+    json_t *object = NULL;
+    json_set_alloc_funcs(mem_alloc, mem_free);
+    for (unsigned long k = 1; object == NULL && k < 1000; k++) {
+        struct err err = {0};
+        mem_fail_nth(k);
+        object = kube_parse(str_of(text), &err);
+        mem_fail_nth(0);
+        refused += object == NULL;
+        assert_int_equal(err.code, object != NULL ? ERR_NONE : ERR_NOMEM);
+    }
+    assert_in_range(refused, 10, 100);
+    char *got = json_dumps(object, JSON_COMPACT);
+    assert_string_equal(got, text);
+    mem_free(got);
+    json_decref(object);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +352,7 @@ int main(void)
         cmocka_unit_test(lines_limits),
         cmocka_unit_test(watch_events),
         cmocka_unit_test(waits),
+        cmocka_unit_test(answers_are_whole),
     };
     return cmocka_run_group_tests_name("kube_text", tests, NULL, NULL);
 }
