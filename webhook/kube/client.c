@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "kube/transfer.h"
+#include "kube/watch_line.h"
 #include "util/clock.h"
 #include "util/mem.h"
 
@@ -202,7 +203,14 @@ bool kube_request_raw(struct kube_client *client, const struct kube_request *req
 json_t *kube_parse(struct str text, struct err *err)
 {
     json_error_t where;
+    unsigned long refusals = mem_refusals();
     json_t *root = json_loadb(text.p, text.n, JSON_ALLOW_NUL, &where);
+    /* Refused memory, jansson calls it bad syntax, or loses a byte of a text. */
+    if (mem_refusals() != refusals) {
+        json_decref(root);
+        err_nomem(err);
+        return NULL;
+    }
     if (root != NULL)
         return root;
     if (json_error_code(&where) == json_error_out_of_memory)
@@ -213,6 +221,15 @@ json_t *kube_parse(struct str text, struct err *err)
                 where.position, (int)str_find(str_of(where.text), STR(" near '")),
                 where.text);
     return NULL;
+}
+
+bool kube_is_object(const json_t *object, const char *what, struct err *err)
+{
+    if (kube_meta(object, "resourceVersion")[0] != '\0')
+        return true;
+    return err_set(err, ERR_SYNTAX,
+                   "the API server's answer is no %s: it has no metadata.resourceVersion",
+                   what);
 }
 
 bool kube_request(struct kube_client *client, const struct kube_request *request,

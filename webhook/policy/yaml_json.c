@@ -386,8 +386,14 @@ static bool parse_json(struct str text, const struct yaml_limits *limits,
             return fail_place(err, ERR_LIMIT, place.line, place.column,
                               "too many documents");
         json_error_t why;
+        unsigned long refusals = mem_refusals();
         json_t *json = json_loadb(text.p + at, text.n - at,
                                   JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY, &why);
+        /* Refused memory, jansson calls it bad syntax, or loses a byte of a text. */
+        if (mem_refusals() != refusals) {
+            json_decref(json);
+            return err_nomem(err);
+        }
         if (json == NULL)
             return json_failure(&why, &place, err);
         size_t used = why.position > 0 ? (size_t)why.position : 1;
