@@ -17,13 +17,28 @@ void cert_bundle_done(struct cert_bundle *bundle)
     *bundle = (struct cert_bundle){0};
 }
 
+static bool is_configuration(const json_t *object, struct err *err)
+{
+    const json_t *webhooks = json_object_get(object, "webhooks");
+    if (!kube_is_object(object, "webhook configuration", err))
+        return false;
+    return webhooks == NULL || json_is_array(webhooks) || json_is_null(webhooks) ||
+           err_set(
+               err, ERR_SYNTAX,
+               "the API server's answer has no list of webhooks in its configuration");
+}
+
 bool cert_bundle_read(struct kube_client *client, const struct kube_resource *resource,
                       const char *name, struct cert_bundle *ret_bundle, struct err *err)
 {
     struct err problem = {0};
     json_t *object = NULL;
     bool good = kube_get(client, resource, "", name, DEADLINE_MS, &object, &problem);
-    if (!good && problem.code != ERR_NOT_FOUND) {
+    bool absent = !good && problem.code == ERR_NOT_FOUND;
+    if (good)
+        good = is_configuration(object, &problem);
+    if (!good && !absent) {
+        json_decref(object);
         if (err != NULL)
             *err = problem;
         return false;

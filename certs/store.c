@@ -60,6 +60,12 @@ static bool take_entry(const json_t *data, const char *name, struct buf *out,
 bool cert_secret_take(const json_t *object, struct cert_secret *secret, struct err *err)
 {
     const json_t *data = json_object_get(object, "data");
+    if (!kube_is_object(object, "Secret", err))
+        return false;
+    if (strlen(kube_meta(object, "resourceVersion")) >= sizeof(secret->resource_version))
+        return err_set(err, ERR_SYNTAX,
+                       "the API server's answer has a resourceVersion "
+                       "that is longer than any");
     secret->exists = true;
     snprintf(secret->resource_version, sizeof(secret->resource_version), "%s",
              kube_meta(object, "resourceVersion"));

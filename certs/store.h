@@ -29,7 +29,8 @@ void cert_secret_init(struct cert_secret *secret);
 void cert_secret_done(struct cert_secret *secret); /* wipes the keys */
 #define CERT_AUTO_SECRET NRW_CLEANUP(cert_secret_done)
 
-/* What a Secret's JSON holds, into an initialised one. The keys in the JSON are wiped. */
+/* What a Secret's JSON holds, into an initialised one. The keys in the JSON are wiped.
+ * ERR_SYNTAX: it is no Secret. */
 bool cert_secret_take(const json_t *object, struct cert_secret *secret, struct err *err);
 
 /* A Secret that does not exist is no failure: `exists` is false then. Entries that are

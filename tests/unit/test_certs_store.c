@@ -347,7 +347,7 @@ static void what_is_no_configuration(void **state)
     assert_int_equal(err.code, ERR_DENIED);
     assert_true(bundle.exists);
     assert_non_null(strstr(err.message,
-                           "apiGroups: [admissionregistration.k8s.io], resources: "
+                           "apiGroups: [\"admissionregistration.k8s.io\"], resources: "
                            "[mutatingwebhookconfigurations], resourceNames: [hook], "
                            "verbs: [get]"));
 }

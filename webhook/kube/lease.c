@@ -13,7 +13,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "kube/watch_line.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -142,19 +141,19 @@ static void failed(struct kube_lease *lease, const struct err *err)
 }
 
 /* Whether it is a Lease at all, and ours after a write: a proxy in between may answer 200
- * with anything, and a Lease without its version would be written over whoever leads. */
+ * with anything, and one without a version would be written over whoever leads. */
 static bool is_lease(struct kube_lease *lease, const json_t *object, struct err *err)
 {
     const json_t *spec = json_object_get(object, "spec");
-    if (kube_meta(object, "resourceVersion")[0] == '\0' ||
-        (spec != NULL && !json_is_object(spec)))
-        return err_set(err, ERR_INVALID, "the answer to a %s of Lease %s is no Lease",
-                       kube_verb_name(&lease->call.request), lease->name);
+    if (!kube_is_object(object, "Lease", err))
+        return false;
+    if (spec != NULL && !json_is_object(spec))
+        return err_set(err, ERR_SYNTAX, "the API server's answer is no Lease");
     const char *holder = json_string_value(json_object_get(spec, "holderIdentity"));
     if (lease->asking == ASK_LOOK ||
         (holder != NULL && strcmp(holder, lease->identity) == 0))
         return true;
-    return err_set(err, ERR_INVALID,
+    return err_set(err, ERR_CONFLICT,
                    "Lease %s was written, and the answer names another holder",
                    lease->name);
 }
