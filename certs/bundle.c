@@ -105,6 +105,11 @@ bool cert_bundle_holds(const struct cert_bundle *bundle, struct str fingerprint)
     return true;
 }
 
+size_t cert_bundle_webhooks(const struct cert_bundle *bundle)
+{
+    return json_array_size(webhooks_of(bundle));
+}
+
 void cert_bundle_first(const struct cert_bundle *bundle, struct buf *out)
 {
     const json_t *webhook = json_array_get(webhooks_of(bundle), 0);

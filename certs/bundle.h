@@ -32,6 +32,8 @@ bool cert_bundle_read(struct kube_client *client, const struct kube_resource *re
 bool cert_bundle_is(const struct cert_bundle *bundle, struct str pem);
 /* Whether every one of them holds the certificate with this SHA-256 fingerprint. */
 bool cert_bundle_holds(const struct cert_bundle *bundle, struct str fingerprint);
+/* How many webhooks are in it; 0 when it does not exist. */
+size_t cert_bundle_webhooks(const struct cert_bundle *bundle);
 /* The caBundle of the first webhook, appended; nothing when there is none. */
 void cert_bundle_first(const struct cert_bundle *bundle, struct buf *out);
 

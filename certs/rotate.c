@@ -234,6 +234,16 @@ static void done(struct rotate *rotate, const struct plan *plan)
               LOG_C("reason", plan->reason));
 }
 
+/* The caBundle that an API server verifies us with: of the first configuration that has
+ * one, as each may be absent, or without webhooks. */
+static void published_bundle(const struct rotate_look *look, struct buf *out)
+{
+    size_t before = out->size;
+    cert_bundle_first(&look->bundle[0], out);
+    if (out->size == before)
+        cert_bundle_first(&look->bundle[1], out);
+}
+
 static void report(struct rotate *rotate, const struct rotate_look *look, int64_t now,
                    const char *problem)
 {
@@ -253,8 +263,7 @@ static void report(struct rotate *rotate, const struct rotate_look *look, int64_
     rotate->state = state;
     if (look != NULL && look->bundles_known) {
         buf_clear(&rotate->ca_bundle);
-        cert_bundle_first(&look->bundle[look->bundle[0].exists ? 0 : 1],
-                          &rotate->ca_bundle);
+        published_bundle(look, &rotate->ca_bundle);
     }
     pthread_mutex_unlock(&rotate->lock);
     if (strcmp(problem, rotate->logged) == 0)
@@ -278,7 +287,7 @@ static bool call_ourselves(struct rotate *rotate, const struct rotate_look *look
     NRW_AUTO_BUF struct buf pem;
     buf_init(&pem, CERT_PEM_MAXIMUM);
     if (options->webhook_config != NULL)
-        cert_bundle_first(&look->bundle[look->bundle[0].exists ? 0 : 1], &pem);
+        published_bundle(look, &pem);
     else
         buf_str(&pem, look->contents.bundle);
     if (pem.size == 0) /* not published: that is said already */
@@ -378,7 +387,17 @@ static int64_t look_and_act(struct rotate *rotate)
         }
         pause_a_little(kube_random());
     }
-    return check < 1000 ? check : 1000;
+    /* Others, who undo or overtake whatever we write: time for them, too. */
+    snprintf(problem, sizeof(problem),
+             "what was written to Secret %s/%s, or published, was overtaken by someone "
+             "else %d times in a row; kubectl get -o yaml --show-managed-fields says by "
+             "whom",
+             rotate->settings.options.secret_namespace,
+             rotate->settings.options.secret_name, LOOKS_IN_A_ROW);
+    if (!stopping(rotate))
+        report(rotate, NULL, api_server_time(rotate), problem);
+    int64_t pause = backoff_next(&rotate->failures, kube_random());
+    return pause < check ? pause : check;
 }
 
 /* --- the thread -----------------------------------------------------------------------

@@ -44,6 +44,12 @@ static void look_at_bundles(const struct rotate_settings *settings,
     else if (!look->bundle[0].exists || !look->bundle[1].exists)
         snprintf(text, sizeof(text), "there is no %sWebhookConfiguration %.253s",
                  look->bundle[0].exists ? "Validating" : "Mutating", name);
+    else if (cert_bundle_webhooks(&look->bundle[0]) == 0 &&
+             cert_bundle_webhooks(&look->bundle[1]) == 0)
+        snprintf(text, sizeof(text),
+                 "neither webhook configuration %.253s has a webhook in it, so that "
+                 "nobody calls",
+                 name);
     else
         return;
     note(look, text);

@@ -422,6 +422,9 @@ static void a_configuration_without_webhooks(void **state)
     char *ca = entry(world, "ca.crt");
     assert_true(str_eq(buf_view(&seen), str_of(ca)));
     mem_free(ca);
+    erase(world, 2, NO_HOOKS);
+    rotate_poke(world->rotate);
+    assert_true(AWAIT(says(world, "has a webhook in it")));
 }
 
 /* A conflict that never ends is no hurry, and is said. */
@@ -432,7 +435,7 @@ static void conflicts_without_end(void **state)
     start(world);
     assert_true(AWAIT(says(world, "16 times")));
     size_t before = api_count(world->server, "POST " SECRETS);
-    assert_int_equal(before, 16);
+    assert_in_range(before, 16, 32);
     api_set(world->server, "POST " SECRETS, 404, "");
     rotate_poke(world->rotate);
     assert_true(AWAIT(is_well(world)));
