@@ -11,15 +11,11 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-#define FIRST_PAUSE_MS 2000
-#define LAST_PAUSE_MS  300000
-/* Someone who edits a policy several times in a row does not want as many roll-outs. */
-#define CALM_MS      1000
-#define RESTLESS_MS  10000
 #define PAGE         100u
 #define BODY_MAXIMUM 4096u
 
 struct reconcile {
+    struct reconcile_times times;
     struct kube_client *client;
     struct snapshots *snapshots;
     struct kube_lease *lease;
@@ -153,9 +149,8 @@ enum woken { WOKEN_STOP, WOKEN_POKED, WOKEN_TIME };
 /* Waits until poked or for so long; 0: until poked. */
 static enum woken wait(struct reconcile *reconcile, int64_t milliseconds)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(milliseconds / 1000);
+    int64_t end = clock_mono_nanos() + milliseconds * 1000000;
+    const struct timespec until = {(time_t)(end / 1000000000), (long)(end % 1000000000)};
     pthread_mutex_lock(&reconcile->lock);
     int rc = 0;
     while (!reconcile->stop && !reconcile->poked && rc == 0)
@@ -170,13 +165,14 @@ static enum woken wait(struct reconcile *reconcile, int64_t milliseconds)
     return woken;
 }
 
-/* Until nobody has poked for a second, or for ten of them. */
+/* Until nobody has poked for a while, or a longer one is over: someone who edits a policy
+ * several times in a row does not want as many roll-outs. */
 static enum woken calm_down(struct reconcile *reconcile)
 {
     enum woken woken = WOKEN_POKED;
-    int64_t end = clock_mono_millis() + RESTLESS_MS;
+    int64_t end = clock_mono_millis() + reconcile->times.restless_ms;
     while (woken == WOKEN_POKED && clock_mono_millis() < end)
-        woken = wait(reconcile, CALM_MS);
+        woken = wait(reconcile, reconcile->times.calm_ms);
     return woken;
 }
 
@@ -193,9 +189,11 @@ static void *run(void *context)
         if (reconcile_once(reconcile))
             pause = 0;
         else if (pause == 0)
-            pause = FIRST_PAUSE_MS;
+            pause = reconcile->times.first_pause_ms;
         else
-            pause = pause * 2 < LAST_PAUSE_MS ? pause * 2 : LAST_PAUSE_MS;
+            pause = pause * 2 < reconcile->times.last_pause_ms
+                        ? pause * 2
+                        : reconcile->times.last_pause_ms;
     }
 }
 
@@ -214,6 +212,7 @@ struct reconcile *reconcile_new(struct kube_client *client, struct kube_loop *lo
     pthread_mutex_init(&reconcile->lock, NULL);
     pthread_cond_init(&reconcile->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    reconcile->times = (struct reconcile_times){1000, 10000, 2000, 300000};
     reconcile->client = client;
     reconcile->snapshots = snapshots;
     char identity[256];
@@ -232,6 +231,11 @@ struct reconcile *reconcile_new(struct kube_client *client, struct kube_loop *lo
         return NULL;
     }
     return reconcile;
+}
+
+void reconcile_set_times(struct reconcile *reconcile, const struct reconcile_times *times)
+{
+    reconcile->times = *times;
 }
 
 bool reconcile_start(struct reconcile *reconcile, struct err *err)

@@ -21,6 +21,14 @@ struct reconcile;
 struct reconcile *reconcile_new(struct kube_client *client, struct kube_loop *loop,
                                 struct snapshots *snapshots, const char *instance,
                                 struct err *err);
+/* Milliseconds: without another change of the policy until it is looked (1000), but no
+ * longer than so (10000); the first pause after a failure (2000), which doubles up to the
+ * last (300000). For tests; before the start. */
+struct reconcile_times {
+    unsigned calm_ms, restless_ms, first_pause_ms, last_pause_ms;
+};
+void reconcile_set_times(struct reconcile *reconcile,
+                         const struct reconcile_times *times);
 bool reconcile_start(struct reconcile *reconcile, struct err *err);
 /* After the loop was stopped. NULL is allowed. */
 void reconcile_free(struct reconcile *reconcile);
