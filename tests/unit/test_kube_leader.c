@@ -28,7 +28,7 @@ struct fixture {
     struct kube_client *client;
     struct kube_loop *loop;
     struct kube_lease *lease;
-    unsigned retry_ms;
+    unsigned retry_ms, renew_ms;
     atomic_int told; /* +1 for each true, +100 for each false */
 };
 
@@ -41,7 +41,7 @@ static void on_change(void *context, bool leader)
 static int set_up(void **state)
 {
     static struct fixture it;
-    it = (struct fixture){.server = api_start(), .retry_ms = 10};
+    it = (struct fixture){.server = api_start(), .retry_ms = 10, .renew_ms = 1000};
     it.client = api_client(it.server);
     *state = &it;
     return 0;
@@ -54,7 +54,7 @@ static struct kube_lease *lease_new(struct fixture *it, struct err *err)
                                                .identity = "me",
                                                .on_change = on_change,
                                                .context = it,
-                                               .renew_ms = 1200,
+                                               .renew_ms = it->renew_ms,
                                                .retry_ms = it->retry_ms};
     return kube_lease_new(it->loop, &options, err);
 }
@@ -180,6 +180,7 @@ static void a_conflict_is_looked_at(void **state)
 static void a_leader_that_was_overtaken(void **state)
 {
     struct fixture *it = *state;
+    it->renew_ms = 10000;
     api_set(it->server, "GET " LEASE, 200, OBJECT("5", "me", "15"));
     api_set(it->server, "PUT " LEASE, 200, NULL);
     begin(it);
@@ -188,11 +189,14 @@ static void a_leader_that_was_overtaken(void **state)
     api_set(it->server, "PUT " LEASE, 409, API_CONFLICT);
     size_t looks = api_count(it->server, "GET " LEASE);
     size_t before = api_count(it->server, "PUT " LEASE);
+    int64_t since = clock_mono_millis();
     assert_true(api_await(it->server, "GET " LEASE, looks + 1));
     size_t puts = api_count(it->server, "PUT " LEASE);
     assert_in_range(puts, before, before + 1);
     assert_true(api_await(it->server, "GET " LEASE, looks + 3));
     assert_int_equal(api_count(it->server, "PUT " LEASE), puts);
+    assert_int_equal(atomic_load(&it->told), 101);
+    assert_in_range(clock_mono_millis() - since, 0, 9000); /* not when its time is over */
     end(it); /* nor is another's given back */
     assert_int_equal(api_count(it->server, "PUT " LEASE), puts);
 }
@@ -201,14 +205,14 @@ static void a_leader_that_was_overtaken(void **state)
 static void conflicts_without_end(void **state)
 {
     struct fixture *it = *state;
-    it->retry_ms = 600;
+    it->retry_ms = 400;
     api_set(it->server, "GET " LEASE, 200, OBJECT("5", "me", "15"));
     api_set(it->server, "PUT " LEASE, 409, API_CONFLICT);
     begin(it);
     assert_true(api_await(it->server, "PUT " LEASE, 4)); /* within a second */
     int64_t since = clock_mono_millis();
     assert_true(api_await(it->server, "PUT " LEASE, 5));
-    assert_in_range(clock_mono_millis() - since, 500, 9000);
+    assert_in_range(clock_mono_millis() - since, 350, 9000);
 }
 
 static void who_may_not_never_leads(void **state)

@@ -113,10 +113,13 @@ static void ask(struct kube_lease *lease, enum asking asking)
 /* Once we know how it stands. */
 static void act(struct kube_lease *lease)
 {
-    if (lease_next(&lease->seen, lease->identity, clock_mono_millis()) == LEASE_WAIT)
-        wait_retry(lease);
-    else
+    if (lease_next(&lease->seen, lease->identity, clock_mono_millis()) != LEASE_WAIT) {
         ask(lease, ASK_PUT);
+        return;
+    }
+    atomic_store(&lease->leads_until, 0); /* another leads, whatever we thought */
+    tell(lease);
+    wait_retry(lease);
 }
 
 static void failed(struct kube_lease *lease, const struct err *err)
@@ -185,6 +188,7 @@ static void on_done(struct kube_call *call, bool good, const struct err *err)
         return;
     }
     atomic_store(&lease->leads_until, lease->asked_at + lease->options.renew_ms);
+    tell(lease);
     wait_retry(lease);
 }
 
