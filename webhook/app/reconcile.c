@@ -121,8 +121,11 @@ static bool touch_target(struct reconcile *reconcile, const struct policy_target
                   LOG_C("reason", err.message));
         return false;
     }
-    bool good = true;
     const json_t *items = json_object_get(list, "items");
+    bool good = json_is_array(items);
+    if (!good) /* else nothing would be touched, and nothing tried again */
+        log_event(LOG_LEVEL_WARN, "cannot list the targets",
+                  LOG_C("reason", "the API server's answer is no list"));
     for (size_t i = 0; i < json_array_size(items); i++)
         good = touch(reconcile, json_array_get(items, i), hash) && good;
     json_decref(list);
@@ -182,8 +185,10 @@ static void *run(void *context)
     int64_t pause = 0;
     for (;;) {
         enum woken woken = wait(reconcile, pause);
-        if (woken == WOKEN_POKED)
+        if (woken == WOKEN_POKED) {
+            pause = 0; /* another policy, or the first time: what failed is past */
             woken = calm_down(reconcile);
+        }
         if (woken == WOKEN_STOP)
             return NULL;
         if (reconcile_once(reconcile))
