@@ -1,0 +1,437 @@
+/* What `serve` has from the cluster, against an API server that says what a test wants:
+ * the policy that comes and goes, what readiness says, the look that confirms a denial,
+ * and Events. With a real one: tests/integration and tests/e2e. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+#include <unistd.h>
+
+#include "admit/config_maps.h"
+#include "app/cluster.h"
+#include "tests/unit/support/api_server.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+#define POLICIES    "/api/v1/namespaces/hook/configmaps"
+#define MAPS        "/api/v1/namespaces/nvcf/configmaps"
+#define EVENTS      "POST /apis/events.k8s.io/v1/namespaces/"
+#define LIST(items) "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[" items "]}"
+#define MAP(space, name, version, data)                                                  \
+    "{\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"" name "\",\"namespace\":\"" space \
+    "\",\"uid\":\"u-1\",\"resourceVersion\":\"" version "\"},\"data\":" data "}"
+#define HEAD                                                                             \
+    "apiVersion: nvcf-registry-webhook/v1\\nkind: RegistryPolicy\\nregistries:\\n"
+#define GOOD "{\"policy.yaml\":\"" HEAD "  GHCR: {name: GitHub, hostname: ghcr.io}\\n\"}"
+#define BAD                                                                              \
+    "{\"policy.yaml\":\"" HEAD "  DOCKER: {name: Mirror, hostname: m.example}\\n\"}"
+#define OTHER                 "{\"policy\":\"\"}"
+#define POLICY(version, data) MAP("hook", "policy", version, data)
+#define EVENT(type, object)   "{\"type\":\"" type "\",\"object\":" object "}\n"
+
+struct fixture {
+    struct api_server *server;
+    struct snapshots *snapshots;
+    struct metrics *metrics;
+    struct health health;
+    struct publish publish;
+    struct cluster *cluster;
+    struct app_cluster options;
+    char kubeconfig[64];
+};
+
+static void on_policy(void *context, const struct policy *policy)
+{
+    struct fixture *it = context;
+    cluster_policy_changed(it->cluster, policy);
+}
+
+static int set_up(void **state)
+{
+    static struct fixture it;
+    it = (struct fixture){.server = api_start(),
+                          .snapshots = snapshots_new(NULL),
+                          .metrics = metrics_new("1", "c")};
+    health_init(&it.health, it.snapshots);
+    it.publish = (struct publish){.snapshots = it.snapshots,
+                                  .health = &it.health,
+                                  .metrics = it.metrics,
+                                  .on_policy = on_policy,
+                                  .context = &it};
+    publish_init(&it.publish);
+    snprintf(it.kubeconfig, sizeof(it.kubeconfig), "/tmp/test_app_cluster.XXXXXX");
+    api_kubeconfig(it.server, it.kubeconfig);
+    it.options = (struct app_cluster){.policy_configmap = "hook/policy",
+                                      .kubeconfig = it.kubeconfig};
+    *state = &it;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *it = *state;
+    cluster_free(it->cluster);
+    publish_done(&it->publish);
+    metrics_free(it->metrics);
+    snapshots_free(it->snapshots);
+    api_stop(it->server);
+    unlink(it->kubeconfig);
+    return 0;
+}
+
+static bool join(struct fixture *it, struct err *err)
+{
+    const struct cluster_setup setup = {.options = &it->options,
+                                        .publish = &it->publish,
+                                        .health = &it->health,
+                                        .metrics = it->metrics,
+                                        .listen = "127.0.0.1:0"};
+    it->cluster = cluster_new(&setup, err);
+    return it->cluster != NULL;
+}
+
+static void start(struct fixture *it)
+{
+    struct err err = {0};
+    if (!join(it, &err) || !cluster_start(it->cluster, &err))
+        fail_msg("%s", err.message);
+}
+
+/* The only registry's name in force, or "". */
+static bool in_force(struct fixture *it, const char *name)
+{
+    NRW_AUTO_SNAPSHOT struct snapshot now;
+    snapshots_take(it->snapshots, &now);
+    return now.policy == NULL ? name[0] == '\0'
+                              : now.policy->registry_count == 1 &&
+                                    str_eq(now.policy->registries[0].name, str_of(name));
+}
+
+static bool has_maps(struct fixture *it, size_t count)
+{
+    NRW_AUTO_SNAPSHOT struct snapshot now;
+    snapshots_take(it->snapshots, &now);
+    size_t n = 0;
+    if (now.config_maps != NULL)
+        config_maps_items(now.config_maps, &n);
+    return now.config_maps != NULL && n == count;
+}
+
+static bool exposes(struct fixture *it, const char *line)
+{
+    NRW_AUTO_BUF struct buf out;
+    buf_init(&out, 1u << 20);
+    metrics_write(it->metrics, &out);
+    return str_find(buf_view(&out), str_of(line)) < out.size;
+}
+
+/* Whether the last Event of the namespace has all of these. */
+static bool told(struct fixture *it, const char *space, const char *const parts[3])
+{
+    char what[128];
+    snprintf(what, sizeof(what), EVENTS "%s/events", space);
+    char *body = api_body(it->server, what);
+    bool all = true;
+    for (size_t i = 0; i < 3; i++)
+        all = all && strstr(body, parts[i]) != NULL;
+    free(body);
+    return all;
+}
+
+#define TOLD(space, ...) AWAIT(told(it, space, (const char *const[3]){__VA_ARGS__}))
+
+static bool ready(struct fixture *it, const char *line)
+{
+    NRW_AUTO_BUF struct buf out;
+    buf_init(&out, 4096);
+    bool good = cluster_ready(it->cluster, &out);
+    return good == (line[0] == '\0') &&
+           str_find(buf_view(&out), str_of(line)) < out.size + (line[0] == '\0');
+}
+
+/* --- tests ------------------------------------------------------------------------ */
+
+static void whether_and_how(void **state)
+{
+    struct fixture *it = *state;
+    struct err err = {0};
+    assert_false(cluster_wanted(&(struct app_cluster){.webhook_config = "x"}));
+    assert_true(cluster_wanted(&(struct app_cluster){.policy_configmap = "a/b"}));
+    assert_true(cluster_wanted(&(struct app_cluster){.tls_secret = "a/b"}));
+    assert_true(cluster_wanted(&(struct app_cluster){.kubeconfig = "x"}));
+    assert_true(cluster_wanted(&(struct app_cluster){.reconcile = true}));
+    it->options.policy_configmap = "hook";
+    assert_false(join(it, &err));
+    assert_int_equal(err.code, ERR_USAGE);
+    assert_non_null(strstr(err.message, "\"hook\" is not NAMESPACE/NAME"));
+    static char longest[600];
+    memset(longest, 'a', sizeof(longest) - 1);
+    longest[1] = '/';
+    it->options.policy_configmap = longest;
+    assert_false(join(it, &err));
+    longest[1] = 'a', longest[400] = '/';
+    assert_false(join(it, &err));
+    it->options.policy_configmap = NULL;
+    it->options.kubeconfig = "/nowhere";
+    err = (struct err){0};
+    assert_false(join(it, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_non_null(strstr(err.message, "the cluster: "));
+    it->options.kubeconfig = it->kubeconfig;
+    it->options.tls_secret = "hook/tls";
+    it->options.dns_names = (const char *const[]){"a_b"};
+    it->options.dns_name_count = 1;
+    assert_true(join(it, &err));
+    assert_false(cluster_start(it->cluster, &err));
+    assert_int_equal(err.code, ERR_USAGE);
+    assert_int_equal(api_count(it->server, ""), 0);
+}
+
+static void a_policy_comes_and_goes(void **state)
+{
+    struct fixture *it = *state;
+    api_set(it->server, "GET " POLICIES, 200, LIST(POLICY("1", GOOD)));
+    api_set(it->server, "GET " MAPS, 200,
+            LIST(MAP("nvcf", "nvcf-api-env", "2",
+                     "{\"A\":\"b\"}") "," MAP("nvcf", "other", "3", "{\"A\":\"b\"}")));
+    api_set(it->server, EVENTS, 201, NULL);
+    start(it);
+    assert_true(AWAIT(in_force(it, "GitHub")));
+    assert_true(AWAIT(has_maps(it, 1))); /* of the target's namespace, what is needed */
+    assert_true(AWAIT(ready(it, "")));
+    assert_true(
+        TOLD("hook", "\"reason\":\"Accepted\"", "\"type\":\"Normal\"", "\"u-1\""));
+    assert_false(atomic_load(&it->health.policy_stale));
+    assert_true(exposes(it, "nvcf_registry_webhook_kube_requests_total{verb=\"list\","));
+    NRW_AUTO_BUF struct buf bundle;
+    buf_init(&bundle, 100);
+    cluster_ca_bundle(it->cluster, &bundle); /* of certificates that are not ours */
+    assert_int_equal(bundle.size, 0);
+}
+
+/* Each time the last good one stays in force, and is called stale. */
+static void what_is_no_policy(void **state)
+{
+    struct fixture *it = *state;
+    static const struct {
+        const char *change, *note;
+    } changes[] = {
+        {EVENT("MODIFIED", POLICY("11", BAD)), "is not valid, the last good one stays"},
+        {EVENT("MODIFIED", POLICY("11", OTHER)), "it has no data key policy.yaml"},
+        {EVENT("MODIFIED", POLICY("11", "null")), "it has no data key policy.yaml"},
+        {EVENT("MODIFIED", POLICY("11", "{\"policy.yaml\":\"\"}")), "is not valid"},
+        {EVENT("DELETED", POLICY("11", GOOD)), "the policy is gone, the last good one"},
+    };
+    for (size_t i = 0; i < NRW_COUNT(changes); i++) {
+        api_set(it->server, "GET " POLICIES, 200, LIST(POLICY("1", GOOD)));
+        api_set(it->server, "WATCH " POLICIES, 200, changes[i].change);
+        api_set(it->server, "GET " MAPS, 200, LIST(""));
+        api_set(it->server, EVENTS, 201, NULL);
+        atomic_store(&it->health.policy_stale, false);
+        start(it);
+        assert_true(AWAIT(atomic_load(&it->health.policy_stale)));
+        assert_true(in_force(it, "GitHub"));
+        assert_true(TOLD("hook", "\"reason\":\"Rejected\"", "\"type\":\"Warning\"",
+                         changes[i].note));
+        assert_true(exposes(it, "policy_reloads_total{result=\"failure\"} "));
+        cluster_free(it->cluster);
+        it->cluster = NULL;
+    }
+    assert_true(exposes(it, "policy_reloads_total{result=\"failure\"} 5"));
+    api_set(it->server, "GET " POLICIES, 200, LIST(POLICY("12", GOOD)));
+    api_set(it->server, "WATCH " POLICIES, 200, "");
+    start(it); /* a good one is not stale */
+    assert_true(AWAIT(!atomic_load(&it->health.policy_stale)));
+}
+
+static void without_any(void **state)
+{
+    struct fixture *it = *state;
+    api_set(it->server, "GET " POLICIES, 200, LIST(""));
+    api_set(it->server, EVENTS, 201, NULL);
+    start(it);
+    assert_true(TOLD("hook", "there is no policy yet, and requests are refused",
+                     "\"Rejected\"", "\"kind\":\"ConfigMap\""));
+    assert_true(in_force(it, ""));
+    assert_true(atomic_load(&it->health.policy_stale));
+}
+
+/* What is not known is not ready, and says what is missing. */
+static void readiness(void **state)
+{
+    struct fixture *it = *state;
+    static const char *const names[] = {"hook.hook.svc"};
+    api_set(it->server, "GET " POLICIES, 200, LIST(POLICY("1", GOOD)));
+    api_set(it->server, "GET " MAPS, 403,
+            API_FORBIDDEN("list resource \\\"configmaps\\\" in API group \\\"\\\""));
+    api_set(it->server, "GET /api/v1/namespaces/hook/secrets/tls", 403,
+            API_FORBIDDEN("get resource \\\"secrets\\\" in API group \\\"\\\""));
+    it->options.tls_secret = "hook/tls";
+    it->options.dns_names = names;
+    it->options.dns_name_count = 1;
+    start(it);
+    assert_true(AWAIT(ready(it, "resources: [configmaps], verbs: [list")));
+    assert_true(
+        AWAIT(ready(it, "configmaps: the targets' namespaces are not listed yet: ")));
+    assert_true(AWAIT(
+        ready(it, "certificate: none is served yet: not permitted to get secrets \"tls\" "
+                  "in namespace \"hook\"")));
+    assert_false(has_maps(it, 0)); /* what is missing is not absent */
+    assert_int_equal(cluster_clock_ahead(it->cluster) / 5, 0);
+}
+
+/* --- the live look ---------------------------------------------------------------- */
+
+static struct config_maps *known_maps(const char *text)
+{
+    struct config_maps *maps = config_maps_new();
+    json_t *map = json_loads(text, 0, NULL);
+    assert_true(config_maps_add(maps, STR("nvcf"), map));
+    json_decref(map);
+    return maps;
+}
+
+static void a_denial_is_confirmed(void **state)
+{
+    struct fixture *it = *state;
+    struct err err = {0};
+    assert_true(join(it, &err));
+    NRW_AUTO_CONFIG_MAPS struct config_maps *known =
+        known_maps(MAP("nvcf", "a-env", "1", "{\"A\":\"old\"}"));
+    const struct str names[] = {STR("gone"), STR("a-env")};
+    const char *get = "GET " MAPS "/a-env";
+    api_set(it->server, get, 200, MAP("nvcf", "a-env", "2", "{\"A\":\"new\"}"));
+    struct config_maps *fresh =
+        cluster_confirm(it->cluster, known, STR("nvcf"), names, 2);
+    assert_non_null(fresh);
+    const struct config_map *map = config_maps_find(fresh, STR("nvcf"), STR("a-env"));
+    assert_int_equal(map->data_count, 1);
+    assert_true(str_eq(map->data[0].value, STR("new")));
+    config_maps_free(fresh);
+    static const char *const no_news[] = {
+        MAP("nvcf", "a-env", "2", "{\"A\":\"old\"}"),
+        "{}",
+        "[]",
+        "<html>a proxy</html>",
+        "{\"metadata\":{\"name\":\"a-env\",\"namespace\":\"nvcf\"}}",
+    };
+    for (size_t i = 0; i < NRW_COUNT(no_news); i++) {
+        api_set(it->server, get, 200, no_news[i]);
+        fresh = cluster_confirm(it->cluster, known, STR("nvcf"), names, 2);
+        if (fresh != NULL)
+            fail_msg("taken: %s", no_news[i]);
+    }
+    api_set(it->server, get, 403, API_FORBIDDEN("get"));
+    assert_null(cluster_confirm(it->cluster, known, STR("nvcf"), names, 2));
+    api_set_silent(it->server, get);
+    int64_t since = clock_mono_millis();
+    assert_null(cluster_confirm(it->cluster, known, STR("nvcf"), names, 2));
+    assert_in_range(clock_mono_millis() - since, 400, 1500); /* the time of a request */
+    /* Names that none can have, and none at all. */
+    static char longest[300];
+    memset(longest, 'a', sizeof(longest) - 1);
+    const struct str endless[] = {str_of(longest)};
+    assert_null(cluster_confirm(it->cluster, known, STR("nvcf"), endless, 1));
+    assert_null(cluster_confirm(it->cluster, known, endless[0], names, 2));
+    assert_null(cluster_confirm(it->cluster, NULL, STR("nvcf"), NULL, 0));
+    api_set(it->server, get, 200, MAP("nvcf", "a-env", "2", "{\"A\":\"new\"}"));
+    for (unsigned long k = 1; k < 60; k++) { /* never something in between */
+        mem_fail_nth(k);
+        fresh = cluster_confirm(it->cluster, known, STR("nvcf"), names, 2);
+        mem_fail_nth(0);
+        map = fresh != NULL ? config_maps_find(fresh, STR("nvcf"), STR("a-env")) : NULL;
+        assert_true(fresh == NULL ||
+                    (map->data_count == 1 && str_eq(map->data[0].value, STR("new"))));
+        config_maps_free(fresh);
+    }
+}
+
+/* --- Events ----------------------------------------------------------------------- */
+
+static void tell(struct fixture *it, struct admit_outcome *outcome, enum finding_id id)
+{
+    NRW_AUTO_ARENA struct arena arena;
+    arena_init(&arena, 1u << 16);
+    outcome->findings = (struct findings){.list = {.items = NULL}};
+    assert_non_null(findings_add(&arena, &outcome->findings, id, SEVERITY_INFO));
+    cluster_tell(it->cluster, outcome);
+}
+
+static void admissions_are_told(void **state)
+{
+    struct fixture *it = *state;
+    api_set(it->server, "GET " POLICIES, 200, LIST(POLICY("1", GOOD)));
+    api_set(it->server, "GET " MAPS, 200, LIST(""));
+    api_set(it->server, EVENTS, 201, NULL);
+    start(it);
+    struct admit_outcome outcome = {.kind = STR("Deployment"),
+                                    .name_space = STR("nvcf"),
+                                    .name = STR("nvcf-api"),
+                                    .object_uid = STR("u-7"),
+                                    .allowed = true,
+                                    .changed = true,
+                                    .message = STR("no such registry")};
+    outcome.dry_run = true;
+    tell(it, &outcome, FINDING_MISSING_REGISTRY);
+    outcome.dry_run = false;
+    outcome.kind = STR("ConfigMap");
+    tell(it, &outcome, FINDING_MISSING_REGISTRY);
+    outcome.kind = STR("Deployment");
+    outcome.changed = false;
+    tell(it, &outcome, FINDING_MISSING_REGISTRY);
+    outcome.changed = true;
+    tell(it, &outcome, FINDING_UNLISTED_REGISTRY); /* only the annotation is new */
+    tell(it, &outcome, FINDING_MISSING_REGISTRY);
+    assert_true(TOLD("nvcf", "\"Injected\"", "\"type\":\"Normal\"", "\"u-7\""));
+    assert_int_equal(api_count(it->server, EVENTS "nvcf/"), 1);
+    tell(it, &outcome, FINDING_REMOVED_REGISTRY);
+    assert_true(TOLD("nvcf", "\"Removed\"", "no longer lists", "\"nvcf-api\""));
+    outcome.allowed = false;
+    tell(it, &outcome, FINDING_UNLISTED_REGISTRY);
+    assert_true(TOLD("nvcf", "\"Denied\"", "\"type\":\"Warning\"", "no such registry"));
+    assert_int_equal(api_count(it->server, EVENTS "nvcf/"), 3);
+}
+
+static void allocations_fail(void **state)
+{
+    struct fixture *it = *state;
+    it->options.reconcile = true;
+    unsigned refused = 0;
+    bool good = false;
+    for (unsigned long k = 1; !good && k < 200; k++) {
+        struct err err = {0};
+        mem_fail_nth(k);
+        good = join(it, &err);
+        mem_fail_nth(0);
+        refused += !good;
+        assert_int_equal(err.code, good ? ERR_NONE : ERR_NOMEM);
+    }
+    assert_in_range(refused, 20, 100);
+    cluster_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(whether_and_how, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_policy_comes_and_goes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_no_policy, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_any, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(readiness, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_denial_is_confirmed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(admissions_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(allocations_fail, set_up, tear_down),
+    };
+    log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_JSON);
+    json_set_alloc_funcs(mem_alloc, mem_free);
+    json_object_seed(0);
+    if (!kube_global_init(NULL))
+        return 1;
+    return cmocka_run_group_tests_name("app_cluster", tests, NULL, NULL);
+}
