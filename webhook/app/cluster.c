@@ -13,7 +13,6 @@
 #include "certs/rotate.h"
 #include "kube/events.h"
 #include "kube/sources.h"
-#include "net/server.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -33,7 +32,6 @@ struct cluster {
     char policy_namespace[PLACE_BYTES], policy_name[PLACE_BYTES];
     char secret_namespace[PLACE_BYTES], secret_name[PLACE_BYTES];
     char instance[128];
-    char policy_version[64]; /* of the last one looked at; watcher thread only */
 };
 
 bool cluster_wanted(const struct app_cluster *options)
@@ -184,8 +182,12 @@ struct config_maps *cluster_confirm(struct cluster *cluster,
         if (!kube_get(cluster->client, &kube_configmaps, place, name, (unsigned)left,
                       &object, NULL))
             continue;
-        newer = newer || config_maps_differ(known, name_space, object);
-        bool added = config_maps_add(fresh, name_space, object);
+        bool added = true;
+        if (kube_is_object(object, "ConfigMap", NULL) &&
+            str_eq(object_meta(object, "name"), names[i])) {
+            newer = newer || config_maps_differ(known, name_space, object);
+            added = config_maps_add(fresh, name_space, object);
+        }
         json_decref(object);
         if (!added) {
             config_maps_free(fresh);
@@ -221,12 +223,12 @@ static bool on_certificate(void *context, struct str cert_pem, struct str key_pe
 static bool on_self_check(void *context, struct str ca_pem, struct err *err)
 {
     const struct cluster *cluster = context;
-    const struct net_server *server = atomic_load(&cluster->setup.health->server);
-    if (server == NULL)
+    unsigned port = publish_port(cluster->setup.publish);
+    if (port == 0)
         return err_set(err, ERR_UNAVAILABLE, "the server does not run yet");
     const struct self_check check = {
         .listen = cluster->setup.listen,
-        .port = net_server_port(server),
+        .port = port,
         .name = cluster->setup.options->dns_names[0],
         .ca_pem = ca_pem,
         .now = clock_wall_seconds() + kube_client_clock_ahead(cluster->client),

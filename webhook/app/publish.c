@@ -153,6 +153,15 @@ void publish_close(struct publish *publish)
     pthread_mutex_unlock(&publish->handover);
 }
 
+unsigned publish_port(struct publish *publish)
+{
+    pthread_mutex_lock(&publish->handover);
+    const struct net_server *server = atomic_load(&publish->health->server);
+    unsigned port = server != NULL ? net_server_port(server) : 0;
+    pthread_mutex_unlock(&publish->handover);
+    return port;
+}
+
 static bool use_certificate(struct publish *publish, const struct publish_pair *pair,
                             struct err *err)
 {

@@ -83,6 +83,10 @@ void publish_open(struct publish *publish, struct net_server *server);
 /* Before the server is stopped: nothing is handed to it any more. */
 void publish_close(struct publish *publish);
 
+/* The server's port, 0 while none runs. For threads that the server's end does not wait
+ * for: the server itself may be gone at any time. */
+unsigned publish_port(struct publish *publish);
+
 /* A new content could not even be read; counted and logged like one that is not good. */
 void publish_policy_refused(struct publish *publish, const char *origin,
                             const struct err *why);
