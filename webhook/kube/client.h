@@ -55,8 +55,8 @@ bool kube_get(struct kube_client *client, const struct kube_resource *resource,
  * in a ConfigMap, and one of them must not make a whole list unreadable. */
 json_t *kube_parse(struct str text, struct err *err);
 /* Whether it can be one object as the API server keeps it: those have a version, and what
- * a proxy makes up has none. To be asked before what is missing in it is taken for absent,
- * and before it is written over. ERR_SYNTAX; `what` is its kind. */
+ * a proxy makes up has none. To be asked before what is missing in it is taken for
+ * absent, and before it is written over. ERR_SYNTAX; `what` is its kind. */
 bool kube_is_object(const json_t *object, const char *what, struct err *err);
 
 /* Once per process, before the first thread. */
