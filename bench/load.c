@@ -3,7 +3,7 @@
  * clock of that process.
  *
  *   load --port N --ca FILE --body FILE [--path /mutate] [--connections 16] [--pid PID]
- *        [--seconds 5] [--warm 1] [--rate R] [--fresh]
+ *        [--seconds 5] [--warm 1] [--rate R [--sleep]] [--fresh]
  *   load --port N --ca FILE --body FILE [--core N] --starts N -- COMMAND…
  *
  * Without --rate every connection asks again as soon as it has its answer: how much the
@@ -20,7 +20,7 @@
  * `lag` is how late this program itself was with what it had a connection for; `server`
  * and `generator` are the parts of a core that the two were busy, `others` what
  * everything else on the machine took. With --rate it spins between requests, so
- * `generator` says nothing there. */
+ * `generator` says nothing there; with --sleep it leaves its core to others meanwhile. */
 #include <errno.h>
 #include <getopt.h>
 #include <netinet/in.h>
@@ -33,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -62,7 +63,7 @@ struct conn {
 
 static unsigned port, connections = 16, rate;
 static unsigned seconds = 5, warm = 1;
-static bool fresh;
+static bool fresh, sleepy;
 static pid_t server_pid;
 static const char *path = "/mutate";
 static struct buf message; /* the request as it goes over the wire */
@@ -270,10 +271,11 @@ static void ask(struct conn *conn, int64_t due)
     advance(conn);
 }
 
-static void take_events(int timeout_ms)
+static void take_events(int64_t timeout)
 {
     struct epoll_event events[CONNECTIONS_MAXIMUM];
-    int n = epoll_wait(epoll_fd, events, CONNECTIONS_MAXIMUM, timeout_ms);
+    struct timespec wait = {.tv_sec = timeout / SECOND, .tv_nsec = timeout % SECOND};
+    int n = epoll_pwait2(epoll_fd, events, CONNECTIONS_MAXIMUM, &wait, NULL);
     for (int i = 0; i < n; i++)
         advance(events[i].data.ptr);
 }
@@ -287,7 +289,7 @@ static void run_closed(int64_t now)
         for (unsigned n = idle_count; n > 0 && idle_count > 0; n--)
             ask(&conns[idle[--idle_count]], now);
     }
-    take_events(100);
+    take_events(SECOND / 10);
 }
 
 static void run_open(int64_t now, int64_t *due, int64_t gap)
@@ -300,7 +302,10 @@ static void run_open(int64_t now, int64_t *due, int64_t gap)
         *due += gap;
     }
     starved = idle_count == 0;
-    take_events(0);
+    int64_t wait = 0;
+    if (sleepy)
+        wait = starved || *due >= measure_to ? SECOND / 10 : *due - clock_mono_nanos();
+    take_events(wait > 0 ? wait : 0);
 }
 
 static int by_size(const void *a, const void *b)
@@ -384,7 +389,7 @@ static double start_once(char **command, int core)
             idle_count = connections - 1;
             ask(conn, clock_mono_nanos());
         }
-        take_events(1);
+        take_events(SECOND / 1000);
     }
     double took = (double)(clock_mono_nanos() - began) / 1e6;
     if (pid > 0) {
@@ -462,6 +467,7 @@ int main(int argc, char **argv)
         {"warm", required_argument, NULL, 'w'},
         {"pid", required_argument, NULL, 'i'},
         {"fresh", no_argument, NULL, 'f'},
+        {"sleep", no_argument, NULL, 'l'},
         {"connections", required_argument, NULL, 'c'},
         {"starts", required_argument, NULL, 't'},
         {"core", required_argument, NULL, 'o'},
@@ -499,6 +505,9 @@ int main(int argc, char **argv)
         case 'f':
             fresh = true;
             break;
+        case 'l':
+            sleepy = true;
+            break;
         case 'c':
             connections = number(optarg);
             break;
@@ -517,6 +526,8 @@ int main(int argc, char **argv)
         (starts > 0 && optind >= argc))
         usage();
     signal(SIGPIPE, SIG_IGN);
+    if (sleepy)
+        (void)prctl(PR_SET_TIMERSLACK, 1000UL); /* ns: no later than need be */
     prepare(ca_file, body_file);
     return starts > 0 ? run_starts(argv + optind, starts, core) : run_load();
 }

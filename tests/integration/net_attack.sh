@@ -42,9 +42,7 @@ grep -q asan <(ldd "$NRW_BIN") && rss_limit=$((rss_limit * 4))
 grep -q tsan <(ldd "$NRW_BIN") && rss_limit=$((rss_limit * 8))
 echo "alone: $(cat "$WORK/good"), RSS $rss_start KiB, $fds descriptors"
 
-for attack in silent:10000 half-hello:3000 garbage:200 plain-http:200 churn:50 idle:3000 slow-head:3000 \
-    slow-body:3000 big-bodies:64 headers:50 never-reads:200 pipelining:50 key-updates:20 renegotiation:50 \
-    smuggling:50 deep-json:20 huge-numbers:20 bad-utf8:20 duplicate-keys:20 old-http:50 methods:50; do
+for attack in $("$tools/net_attack" list); do
     name=${attack%:*} count=${attack#*:}
     background "attack-$name" "$tools/net_attack" "$PORT" "$name" "$count" "$((SECONDS_EACH + 1))"
     attacker=$REPLY

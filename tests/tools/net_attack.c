@@ -2,12 +2,16 @@
  * fare beside it and at what is left afterwards.
  *
  *   net_attack PORT ATTACK CONNECTIONS SECONDS
+ *   net_attack list
  *
  * Keeps CONNECTIONS connections (or as many as it gets descriptors for) and opens each
- * anew when the server ends it. ATTACK is one of those listed at `attacks` below. Prints
- * one line, "attack=silent connections=10000 opened=… ended=… refused=…". Exit code 1
- * when nothing could be opened at all, 2 for wrong arguments. One thread; every wait is
- * bounded. */
+ * anew when the server ends it. ATTACK is one of those listed at `attacks` below; `list`
+ * prints them, ATTACK:CONNECTIONS, as the scripts run them. Prints
+ * one line, "attack=silent connections=10000 opened=… ended=… refused=… alerts=…
+ * answers=200:17,400:3": what the server ended, the fatal alerts and the answers by
+ * status. ATTACK "compute" connects to nobody: it shows what an attacker costs that
+ * shares the machine. Exit code 1 when nothing could be opened at all, 2 for wrong
+ * arguments. One thread; every wait is bounded. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -36,14 +40,15 @@ struct victim {
 
 static unsigned port;
 static SSL_CTX *any_version, *old_version;
-static unsigned long opened, ended, refused;
+static unsigned long opened, ended, refused, alerts, answers[600];
 
 /* Each attack: what to do with a connection that was just made, and with one that lives
  * (every few milliseconds). False: it is over. */
 struct attack {
     const char *name;
-    bool tls; /* after a handshake */
-    bool old; /* … of TLS 1.2 */
+    unsigned usual; /* connections, for `list` */
+    bool tls;       /* after a handshake */
+    bool old;       /* … of TLS 1.2 */
     bool (*go)(struct victim *victim);
 };
 
@@ -169,6 +174,32 @@ static bool smuggling(struct victim *victim)
                "0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
 }
 
+/* --- what comes back ------------------------------------------------------------- */
+
+static void on_info(const SSL *ssl, int where, int what)
+{
+    (void)ssl;
+    if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && what >> 8 == SSL3_AL_FATAL)
+        alerts++;
+}
+
+/* A status line that is cut in two is not counted. */
+static void note_answers(const char *data, size_t n)
+{
+    static const char version[] = "HTTP/1.1 ";
+    const size_t size = sizeof(version) - 1;
+    const char *end = data + n, *at = data;
+    while ((at = memmem(at, (size_t)(end - at), version, size)) != NULL) {
+        at += size;
+        if (end - at < 3)
+            return;
+        unsigned status = (unsigned)(at[0] - '0') * 100 + (unsigned)(at[1] - '0') * 10 +
+                          (unsigned)(at[2] - '0');
+        if (status < 600)
+            answers[status]++;
+    }
+}
+
 /* --- whole requests whose bodies are the attack --------------------------------- */
 
 /* A review whose `object` is what `fill` writes; made once, so that what was not sent in
@@ -265,8 +296,8 @@ static bool pipelining(struct victim *victim)
         if (!say(victim, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"))
             return false;
     }
-    while (SSL_read(victim->ssl, bin, sizeof(bin)) > 0) {
-    }
+    for (int n; (n = SSL_read(victim->ssl, bin, sizeof(bin))) > 0;)
+        note_answers(bin, (size_t)n);
     return true;
 }
 
@@ -287,27 +318,28 @@ static bool methods(struct victim *victim)
 }
 
 static const struct attack attacks[] = {
-    {"silent", false, false, silent},
-    {"half-hello", false, false, half_hello},
-    {"garbage", false, false, garbage},
-    {"plain-http", false, false, slow_head},
-    {"churn", true, false, churn},
-    {"idle", true, false, silent},
-    {"slow-head", true, false, slow_head},
-    {"slow-body", true, false, slow_body},
-    {"big-bodies", true, false, big_bodies},
-    {"headers", true, false, headers},
-    {"never-reads", true, false, never_reads},
-    {"key-updates", true, false, key_updates},
-    {"renegotiation", true, true, renegotiation},
-    {"smuggling", true, false, smuggling},
-    {"deep-json", true, false, deep_json},
-    {"huge-numbers", true, false, huge_numbers},
-    {"bad-utf8", true, false, bad_utf8},
-    {"duplicate-keys", true, false, duplicate_keys},
-    {"pipelining", true, false, pipelining},
-    {"old-http", true, false, old_http},
-    {"methods", true, false, methods},
+    {"silent", 10000, false, false, silent},
+    {"half-hello", 3000, false, false, half_hello},
+    {"garbage", 200, false, false, garbage},
+    {"plain-http", 200, false, false, slow_head},
+    {"churn", 50, true, false, churn},
+    {"idle", 3000, true, false, silent},
+    {"slow-head", 3000, true, false, slow_head},
+    {"slow-body", 3000, true, false, slow_body},
+    {"big-bodies", 64, true, false, big_bodies},
+    {"headers", 50, true, false, headers},
+    {"never-reads", 200, true, false, never_reads},
+    {"pipelining", 50, true, false, pipelining},
+    {"key-updates", 20, true, false, key_updates},
+    {"renegotiation", 50, true, true, renegotiation},
+    {"smuggling", 50, true, false, smuggling},
+    {"deep-json", 20, true, false, deep_json},
+    {"huge-numbers", 20, true, false, huge_numbers},
+    {"bad-utf8", 20, true, false, bad_utf8},
+    {"duplicate-keys", 20, true, false, duplicate_keys},
+    {"old-http", 50, true, false, old_http},
+    {"methods", 50, true, false, methods},
+    {"compute", 1, false, false, NULL},
 };
 
 static void drop(struct victim *victim)
@@ -362,14 +394,26 @@ static bool dial(struct victim *victim, const struct attack *attack)
     return good;
 }
 
-/* The server ended it (what it says before is thrown away, unless it is not to be read).
- */
+/* The server ended it? What it says before is counted, unless it is not to be read. */
 static bool over(struct victim *victim, const struct attack *attack)
 {
-    char bin[4096];
+    char bin[16384];
     if (attack->go == never_reads)
         return false;
+    if (victim->ssl != NULL) {
+        ERR_clear_error();
+        int n = SSL_read(victim->ssl, bin, sizeof(bin));
+        if (n > 0)
+            note_answers(bin, (size_t)n);
+        int why = n > 0 ? SSL_ERROR_NONE : SSL_get_error(victim->ssl, n);
+        return why != SSL_ERROR_NONE && why != SSL_ERROR_WANT_READ &&
+               why != SSL_ERROR_WANT_WRITE;
+    }
     ssize_t n = recv(victim->fd, bin, sizeof(bin), MSG_DONTWAIT);
+    if (n > 0 && bin[0] == SSL3_RT_ALERT)
+        alerts++;
+    else if (n > 0)
+        note_answers(bin, (size_t)n);
     return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
@@ -377,6 +421,13 @@ int main(int argc, char **argv)
 {
     uint64_t number = 0, count = 0, seconds = 0;
     const struct attack *attack = NULL;
+    if (argc == 2 && strcmp(argv[1], "list") == 0) {
+        for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++) {
+            if (attacks[i].go != NULL)
+                printf("%s:%u\n", attacks[i].name, attacks[i].usual);
+        }
+        return 0;
+    }
     for (size_t i = 0; argc == 5 && i < sizeof(attacks) / sizeof(attacks[0]); i++) {
         if (strcmp(attacks[i].name, argv[2]) == 0)
             attack = &attacks[i];
@@ -384,7 +435,7 @@ int main(int argc, char **argv)
     if (attack == NULL || !num_parse(str_of(argv[1]), 65535, &number) ||
         !num_parse(str_of(argv[3]), CONNECTIONS_MAXIMUM, &count) ||
         !num_parse(str_of(argv[4]), 3600, &seconds)) {
-        fprintf(stderr, "usage: net_attack PORT ATTACK CONNECTIONS SECONDS\n");
+        fprintf(stderr, "usage: net_attack PORT ATTACK CONNECTIONS SECONDS | list\n");
         return 2;
     }
     port = (unsigned)number;
@@ -402,10 +453,14 @@ int main(int argc, char **argv)
     if (any_version == NULL || old_version == NULL || victims == NULL)
         return 2;
     SSL_CTX_set_max_proto_version(old_version, TLS1_2_VERSION);
+    SSL_CTX_set_info_callback(any_version, on_info);
+    SSL_CTX_set_info_callback(old_version, on_info);
     for (size_t i = 0; i < count; i++)
         victims[i].fd = -1;
     int64_t until = clock_mono_millis() + (int64_t)seconds * 1000;
     while (clock_mono_millis() < until) {
+        if (attack->go == NULL)
+            continue;
         for (size_t i = 0; i < count && clock_mono_millis() < until; i++) {
             struct victim *victim = &victims[i];
             if (victim->fd < 0 && !dial(victim, attack))
@@ -424,7 +479,16 @@ int main(int argc, char **argv)
     free(victims);
     SSL_CTX_free(any_version);
     SSL_CTX_free(old_version);
-    printf("attack=%s connections=%lu opened=%lu ended=%lu refused=%lu\n", attack->name,
-           (unsigned long)count, opened, ended, refused);
-    return opened > 0 ? 0 : 1;
+    printf(
+        "attack=%s connections=%lu opened=%lu ended=%lu refused=%lu alerts=%lu answers=",
+        attack->name, (unsigned long)count, opened, ended, refused, alerts);
+    const char *comma = "";
+    for (unsigned status = 0; status < sizeof(answers) / sizeof(answers[0]); status++) {
+        if (answers[status] == 0)
+            continue;
+        printf("%s%u:%lu", comma, status, answers[status]);
+        comma = ",";
+    }
+    printf("%s\n", *comma == '\0' ? "none" : "");
+    return opened > 0 || attack->go == NULL ? 0 : 1;
 }

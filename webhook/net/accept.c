@@ -13,10 +13,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "util/clock.h"
+
 #define ACCEPTS_MAXIMUM 16 /* per turn, so that those who are in get their turn too */
 #define PLAIN_MAXIMUM   64 /* probes and scrapes */
 #define SHED_MAXIMUM    16
-#define BATCH           16
+#define BATCH           4
 #define HELLO_MS        1000
 #define SILENT_MS       250
 #define ASKING_MS       700
@@ -141,7 +143,8 @@ static void take_in(struct worker *worker, int fd, bool plain)
 
 void worker_accept(struct worker *worker, int listen_fd, bool plain)
 {
-    for (int i = 0; i < ACCEPTS_MAXIMUM; i++) {
+    for (int i = 0;
+         i < ACCEPTS_MAXIMUM && (i == 0 || clock_mono_nanos() < worker->slice_end); i++) {
         int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             take_in(worker, fd, plain);

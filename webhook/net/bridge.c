@@ -155,6 +155,9 @@ void conn_answered(struct conn *conn, bool complete)
     }
     conn->in_turn++;
     conn->ahead = conn->readable || conn->in_at < conn->in.size;
+    conn->orderly = complete && conn->exchange.review && !conn->ahead &&
+                    conn->asked <= CONN_FIRST_BYTES;
+    conn->asked = 0;
     conn->busy = false;
     worker_ready(conn->worker, conn);
 }
@@ -203,6 +206,7 @@ static void received(struct conn *conn, const char *data, size_t n)
 {
     conn->fed = true;
     conn->busy = true;
+    conn->asked += n;
     size_t done = feed(conn, data, n);
     if (done < n && !buf_append(&conn->in, data + done, n - done))
         conn_kill(conn);
@@ -236,7 +240,8 @@ static bool pump(struct conn *conn)
     bool moved = conn->pair >= 0 && feed_kept(conn);
     size_t got = 0;
     enum stream_result result = STREAM_DONE;
-    for (int i = 0; i < READS_MAXIMUM && result == STREAM_DONE &&
+    const size_t most = conn_first(conn) ? CONN_FIRST_BYTES - conn->asked : SIZE_MAX;
+    for (int i = 0; i < READS_MAXIMUM && got <= most && result == STREAM_DONE &&
                     conn->state == CONN_OPEN && conn->pair >= 0 && conn->readable &&
                     !conn->peer_eof && conn->in.size == conn->in_at;
          i++) {
@@ -246,7 +251,7 @@ static bool pump(struct conn *conn)
         if (result == STREAM_DONE && conn->stream.drained && !conn->hangup)
             conn->readable = false;
         if (got > 0 && (got == NET_SCRATCH || result != STREAM_DONE || !conn->readable ||
-                        i == READS_MAXIMUM - 1)) {
+                        got > most || i == READS_MAXIMUM - 1)) {
             received(conn, worker->scratch, got);
             got = 0;
             moved = true;

@@ -82,6 +82,12 @@ bool conn_idle(const struct conn *conn)
     return conn->state == CONN_OPEN && !conn->busy && conn->out.size == conn->out_at;
 }
 
+bool conn_first(const struct conn *conn)
+{
+    return conn->state == CONN_OPEN && conn->orderly && !conn->held && !conn->refused &&
+           conn->asked <= CONN_FIRST_BYTES;
+}
+
 static void retime(struct conn *conn, int64_t deadline)
 {
     conn->deadline = deadline;

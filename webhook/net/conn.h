@@ -68,9 +68,11 @@ struct conn {
     bool watched;      /* the socket is watched for output, too */
     bool part;         /* the beginning of an answer left, its end has not */
     bool closing;      /* the answer under way says Connection: close */
+    bool orderly;      /* its last request was a small review; nothing came with it */
     bool refused;      /* our own error took the place of libmicrohttpd's answer */
     unsigned answered; /* answers completed */
     unsigned in_turn;  /* … since the connection last had its turn */
+    size_t asked;      /* bytes that came since the last answer */
     struct MHD_Connection *mhd;
     uint64_t stirred_at; /* worker->http_runs when it was last given something to do */
 
@@ -117,5 +119,10 @@ void conn_free(struct conn *conn);
 
 /* Open, and neither request nor answer under way. */
 bool conn_idle(const struct conn *conn);
+
+/* Is it looked at before the others? Who has had an answer to a review and asks the next
+ * one now, alone and not large, as an API server does. */
+#define CONN_FIRST_BYTES (24u * 1024u)
+bool conn_first(const struct conn *conn);
 
 #endif

@@ -17,6 +17,7 @@ struct exchange {
     bool checked;   /* the header was looked at */
     bool expects;   /* libmicrohttpd will ask for the body (100 Continue) */
     bool queued;    /* an answer was given to libmicrohttpd */
+    bool review;    /* … and it is a 200 to a POST */
     unsigned error; /* status to answer in place of calling the handler, or 0 */
     enum net_method method;
     enum net_route route;

@@ -15,6 +15,7 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -28,8 +29,48 @@
 #define SMALL_BODY     (64u * 1024u)
 #define LARGE_BODIES   (64u * 1024u * 1024u)
 #define ANSWER_MAXIMUM (32u * 1024u * 1024u)
+#define SCRAP_LEAST    (512u * 1024u)
+#define SCRAP_PIECE    (256u * 1024u)
+#define SCRAP_ALIGNED  (64u * 1024u) /* a multiple of every page size */
 #define RUNS_MAXIMUM   64
 #define TURN_ANSWERS   1u /* of one connection, before others have their turn */
+
+/* The kernel takes a tenth of a millisecond for each MiB that is given back to it. So a
+ * large body is given back in pieces, one a turn; its beginning says what is left. */
+struct scrap {
+    struct scrap *next;
+    size_t size;
+};
+
+static void give_back(struct worker *worker, struct buf *body)
+{
+    size_t size = body->size;
+    body->failed = false; /* one that grew too long is given back all the same */
+    void *data = size >= SCRAP_LEAST ? buf_steal(body, &size) : NULL;
+    if (data != NULL) {
+        struct scrap *scrap = data;
+        *scrap = (struct scrap){.next = worker->scrap, .size = size};
+        worker->scrap = scrap;
+    }
+    buf_done(body);
+}
+
+void http_scrap(struct worker *worker)
+{
+    struct scrap *scrap = worker->scrap;
+    if (scrap == NULL)
+        return;
+    uintptr_t begin = (uintptr_t)scrap;
+    uintptr_t end = (begin + scrap->size) / SCRAP_ALIGNED * SCRAP_ALIGNED;
+    if (end - begin >= SCRAP_LEAST) {
+        char *piece = (char *)scrap + (end - begin - SCRAP_PIECE);
+        (void)madvise(piece, SCRAP_PIECE, MADV_DONTNEED);
+        scrap->size = end - begin - SCRAP_PIECE;
+        return;
+    }
+    worker->scrap = scrap->next;
+    mem_free(scrap);
+}
 
 void http_reset(struct conn *conn)
 {
@@ -38,8 +79,8 @@ void http_reset(struct conn *conn)
         atomic_fetch_sub(&conn->worker->server->large_bodies, x->budget);
         conn->worker->given_back += x->budget;
     }
-    buf_done(&x->body);
-    x->begun = x->checked = x->expects = x->queued = false;
+    give_back(conn->worker, &x->body);
+    x->begun = x->checked = x->expects = x->queued = x->review = false;
     x->error = 0;
     x->path_size = 0;
     x->budget = 0;
@@ -111,7 +152,7 @@ static enum MHD_Result handle(struct conn *conn, struct MHD_Connection *connecti
     struct net_response answer = {.status = 200, .content_type = "application/json"};
     buf_init(&answer.body, ANSWER_MAXIMUM);
     handlers->handle(handlers->context, &request, &answer);
-    buf_done(&x->body);
+    give_back(conn->worker, &x->body);
     if (answer.body.failed || (answer.body.size == 0 && answer.status >= 400)) {
         buf_done(&answer.body);
         return give_error(conn, connection, answer.status >= 400 ? answer.status : 500);
@@ -128,6 +169,7 @@ static enum MHD_Result handle(struct conn *conn, struct MHD_Connection *connecti
             mem_free(data);
     }
     buf_done(&answer.body);
+    x->review = x->method == NET_POST && answer.status == 200;
     return give(conn, connection, answer.status, answer.content_type, response);
 }
 

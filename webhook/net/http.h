@@ -22,6 +22,9 @@ bool http_run(struct worker *worker);
 /* Lets go on a connection that was held (conn->held). */
 void http_resume(struct conn *conn);
 
+/* Gives a piece of a large body's memory back. */
+void http_scrap(struct worker *worker);
+
 /* Forgets the request under way: its body and what it holds of the budget. */
 void http_reset(struct conn *conn);
 

@@ -14,7 +14,7 @@
 /* Key updates, or attempts to renegotiate, in a row without a byte of data between them.
  * OpenSSL handles them inside one SSL_read for as long as they come: a fast sender would
  * have the thread for itself. */
-#define IDLE_MESSAGES_MAXIMUM 32u
+#define IDLE_MESSAGES_MAXIMUM 4u
 
 /* The error queue is the thread's: it is emptied before each call, because SSL_get_error
  * looks at it and must not see another connection's. */
@@ -41,13 +41,16 @@ static enum stream_result result_of_errno(void)
 static void on_message(int sent, int version, int type, const void *message, size_t size,
                        SSL *ssl, void *context)
 {
-    (void)version, (void)message, (void)size, (void)ssl;
+    (void)version, (void)message, (void)size;
     struct stream *stream = context;
     if (sent || type != SSL3_RT_HANDSHAKE || !stream->handshaken || stream->abused)
         return;
     if (++stream->idle_messages > IDLE_MESSAGES_MAXIMUM) {
         stream->abused = true;
-        (void)shutdown(stream->fd, SHUT_RDWR); /* ends the loop that we are called from */
+        /* Ends the loop that we are called from: the first at the next message that
+         * OpenSSL holds already, the second where it would read more. */
+        SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN | SSL_SENT_SHUTDOWN);
+        (void)shutdown(stream->fd, SHUT_RDWR);
     }
 }
 

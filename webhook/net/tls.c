@@ -246,6 +246,9 @@ static bool configure(SSL_CTX *ctx, struct err *err)
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets hold it all */
     SSL_CTX_set_timeout(ctx, TICKET_SECONDS);
     SSL_CTX_set_num_tickets(ctx, 1);
+    /* What is sent is what the file has. Otherwise OpenSSL looks for the leaf's issuers
+     * with every handshake, among the CAs of clients. */
+    SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
     return true;
 }

@@ -1,7 +1,13 @@
-/* The loop; see worker.h. One turn: wait; take in who knocks; let every connection with
- * something to do move its bytes, then libmicrohttpd answer, and again while that moves
- * more; end those whose time is up; free the dead. A turn never blocks for longer than a
- * second, and each part of it is bounded. */
+/* The loop; see worker.h. One turn: wait; let the connections that go first (conn_first)
+ * move their bytes, then libmicrohttpd answer, and again while that moves more; then take
+ * in who knocks and let the others move, for a slice of time; end those whose time is up;
+ * free the dead. A turn never blocks for longer than a second, and each part of it is
+ * bounded.
+ *
+ * So who asks in order waits for one slice of what all others do at most, however many
+ * they are and whatever they send, and not for each of them; a slice is as short as it
+ * can be, because looking for events again costs a microsecond. The others have a third
+ * of the time at least, also when those who go first take all that they can get. */
 #include "net/worker.h"
 
 #include <errno.h>
@@ -14,12 +20,14 @@
 #include "net/http.h"
 #include "util/clock.h"
 
-#define EVENTS_MAXIMUM    128
+#define EVENTS_MAXIMUM    1024 /* all: the one who goes first may be the last */
 #define TURN_MS           1000
 #define ROUNDS_MAXIMUM    8
-#define MOVE_MS           5  /* then who has just come is looked at, too */
-#define QUEUED_MAXIMUM    2  /* pipelined requests answered in a turn */
-#define SPARE_CONNECTIONS 64 /* libmicrohttpd's limit is never the one that is hit */
+#define MOVE_MS           5     /* then who has just come is looked at, too */
+#define SLICE_NS          50000 /* what goes beyond is the last step alone */
+#define TIMEOUTS_MAXIMUM  16    /* connections ended in a turn; the next one goes on */
+#define QUEUED_MAXIMUM    2     /* pipelined requests answered in a turn */
+#define SPARE_CONNECTIONS 64    /* libmicrohttpd's limit is never the one that is hit */
 #define CROWD             128u
 #define LARGE             (16u << 20)
 #define FRESH_STOP_MS     1000
@@ -63,11 +71,24 @@ void worker_ready(struct worker *worker, struct conn *conn)
         return;
     conn->ready = true;
     conn->next_ready = NULL;
-    if (worker->ready == NULL)
-        worker->ready = conn;
+    bool first = conn_first(conn);
+    struct conns *conns = first ? &worker->first : &worker->rest;
+    worker->rest_added += first ? 0 : 1;
+    if (conns->head == NULL)
+        conns->head = conn;
     else
-        worker->ready_last->next_ready = conn;
-    worker->ready_last = conn;
+        conns->last->next_ready = conn;
+    conns->last = conn;
+}
+
+static struct conn *take_ready(struct conns *conns)
+{
+    struct conn *conn = conns->head;
+    if (conn == NULL)
+        return NULL;
+    conns->head = conn->next_ready;
+    conn->ready = false;
+    return conn;
 }
 
 void worker_queue(struct worker *worker, struct conn *conn)
@@ -142,28 +163,48 @@ static void reap(struct worker *worker)
 
 /* --- one turn ----------------------------------------------------------------- */
 
+static void step(struct worker *worker, struct conn *conn)
+{
+    if (conn_step(conn, worker->now))
+        worker_ready(worker, conn);
+}
+
+static void answer(struct worker *worker)
+{
+    if (!worker->http_pending)
+        return;
+    worker->http_pending = false;
+    bool more = http_run(worker); /* may set it again */
+    worker->http_pending = worker->http_pending || more;
+}
+
 /* Connections move their bytes, libmicrohttpd answers, the answers leave; again with
  * those that moved something, until nothing moves or others must have their turn. */
-static void move(struct worker *worker)
+static void move_first(struct worker *worker)
 {
     int64_t until = worker->now + MOVE_MS;
     for (int round = 0; round < ROUNDS_MAXIMUM && worker->now <= until; round++) {
-        struct conn *list = worker->ready;
-        worker->ready = NULL;
-        while (list != NULL) {
-            struct conn *conn = list;
-            list = conn->next_ready;
-            conn->ready = false;
-            if (conn_step(conn, worker->now))
-                worker_ready(worker, conn);
-        }
-        if (worker->http_pending) {
-            worker->http_pending = false;
-            bool more = http_run(worker); /* may set it again */
-            worker->http_pending = worker->http_pending || more;
-            worker->now = clock_mono_millis();
-        }
-        if (worker->ready == NULL && !worker->http_pending)
+        struct conns list = worker->first;
+        worker->first = (struct conns){NULL, NULL};
+        for (struct conn *conn; (conn = take_ready(&list)) != NULL;)
+            step(worker, conn);
+        answer(worker);
+        if (worker->first.head == NULL)
+            break;
+        worker->now = clock_mono_millis();
+    }
+}
+
+/* One at a time, with its answer: that is what one who goes first may have to wait for.
+ */
+static void move_rest(struct worker *worker)
+{
+    struct conn *conn;
+    while ((conn = take_ready(&worker->rest)) != NULL) {
+        worker->rest_taken++;
+        step(worker, conn);
+        answer(worker);
+        if (clock_mono_nanos() >= worker->slice_end)
             break;
     }
 }
@@ -173,6 +214,8 @@ static void move(struct worker *worker)
  * there is, while one that waits for its answers has one request in as many turns. */
 static void let_go_on(struct worker *worker)
 {
+    if (worker->rest_taken < worker->go_on_at)
+        return; /* not before all others had their turn */
     for (int i = 0; i < QUEUED_MAXIMUM && worker->queue != NULL;) {
         struct conn *conn = unqueue(worker);
         if (conn->state != CONN_OPEN || !conn->held)
@@ -181,6 +224,7 @@ static void let_go_on(struct worker *worker)
         worker_ready(worker, conn);
         i++;
     }
+    worker->go_on_at = worker->rest_added;
 }
 
 /* After a crowd, or large bodies, have gone: glibc keeps what they were made of. */
@@ -202,13 +246,18 @@ static void trim(struct worker *worker)
 static void scan(struct worker *worker)
 {
     worker->next_scan = worker->now + TURN_MS;
+    unsigned ended = 0;
     struct conn *next;
     for (struct conn *conn = worker->all; conn != NULL; conn = next) {
         next = conn->next;
-        if (conn->deadline <= worker->now)
-            conn_timeout(conn, worker->now);
-        else
+        if (conn->deadline > worker->now) {
             worker_deadline(worker, conn->deadline);
+        } else if (ended < TIMEOUTS_MAXIMUM) {
+            conn_timeout(conn, worker->now);
+            ended++;
+        } else {
+            worker_deadline(worker, worker->now);
+        }
     }
     trim(worker);
 }
@@ -220,6 +269,7 @@ static void stop_listening(struct worker *worker)
         if (*fds[i] < 0)
             continue;
         /* Who is in the queue already is still served. */
+        worker->slice_end = INT64_MAX;
         worker_accept(worker, *fds[i], i == 1);
         (void)epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, *fds[i], NULL);
         close(*fds[i]);
@@ -247,23 +297,28 @@ static void begin_stop(struct worker *worker)
     }
 }
 
+static bool something_to_do(const struct worker *worker)
+{
+    return worker->first.head != NULL || worker->rest.head != NULL ||
+           worker->queue != NULL || worker->scrap != NULL || worker->http_pending;
+}
+
 static bool wait_for_events(struct worker *worker)
 {
     struct epoll_event events[EVENTS_MAXIMUM];
     int64_t wait = worker->next_scan - worker->now;
-    if (worker->ready != NULL || worker->queue != NULL || worker->http_pending ||
-        wait < 0)
+    if (something_to_do(worker) || wait < 0)
         wait = 0;
     int n = epoll_wait(worker->epoll_fd, events, EVENTS_MAXIMUM,
                        wait < TURN_MS ? (int)wait : TURN_MS);
     worker->now = clock_mono_millis();
-    bool knocks = false, knocks_plain = false;
+    bool knocks = false;
     for (int i = 0; i < n; i++) {
         void *who = events[i].data.ptr;
         if (who == &worker->listen_fd) {
-            knocks = true;
+            knocks = worker->knocks = true;
         } else if (who == &worker->metrics_fd) {
-            knocks_plain = true;
+            knocks = worker->knocks_plain = true;
         } else if (who == &worker->wake_fd) {
             uint64_t count;
             (void)!read(worker->wake_fd, &count, sizeof(count));
@@ -275,12 +330,34 @@ static bool wait_for_events(struct worker *worker)
             worker_ready(worker, conn);
         }
     }
-    /* After the events, because making room frees connections. */
-    if (knocks && worker->listen_fd >= 0)
-        worker_accept(worker, worker->listen_fd, false);
-    if (knocks_plain && worker->metrics_fd >= 0)
-        worker_accept(worker, worker->metrics_fd, true);
+    if (knocks && !worker->accepting) {
+        worker->accepting = true;
+        worker->accept_at = worker->rest_added;
+    }
     return n >= 0 || errno == EINTR;
+}
+
+/* Who knocks is taken in after those of the rest that had something to do by then: a
+ * storm of new ones does not keep those who are in from shaking hands. */
+static void take_in(struct worker *worker)
+{
+    if (!worker->accepting || worker->rest_taken < worker->accept_at)
+        return;
+    worker->accepting = false;
+    if (worker->knocks && worker->listen_fd >= 0)
+        worker_accept(worker, worker->listen_fd, false);
+    if (worker->knocks_plain && worker->metrics_fd >= 0)
+        worker_accept(worker, worker->metrics_fd, true);
+    worker->knocks = worker->knocks_plain = false;
+}
+
+/* Those who do not go first have half as long as those who did have taken. */
+static void give_slice(struct worker *worker, int64_t began)
+{
+    int64_t now = clock_mono_nanos(), half = (now - began) / 2;
+    worker->slice_end = now + (half > SLICE_NS ? half : SLICE_NS);
+    take_in(worker);
+    move_rest(worker);
 }
 
 bool worker_turn(struct worker *worker)
@@ -289,10 +366,15 @@ bool worker_turn(struct worker *worker)
     atomic_store_explicit(&worker->last_turn, worker->now, memory_order_relaxed);
     if (!wait_for_events(worker))
         return false; /* the epoll descriptor is gone: nothing can be served any more */
+    int64_t began = clock_mono_nanos();
     if (!worker->stopping && atomic_load(&server->stopping))
         begin_stop(worker);
     let_go_on(worker);
-    move(worker);
+    move_first(worker);
+    if (worker->rest.head != NULL || worker->accepting)
+        give_slice(worker, began);
+    answer(worker);
+    http_scrap(worker);
     if (worker->now >= worker->next_scan)
         scan(worker);
     reap(worker);
@@ -355,11 +437,11 @@ void worker_done(struct worker *worker)
         conn_kill(worker->all);
     while (worker->queue != NULL)
         (void)unqueue(worker);
-    while (worker->ready != NULL) {
-        worker->ready->ready = false;
-        worker->ready = worker->ready->next_ready;
-    }
+    while (take_ready(&worker->first) != NULL || take_ready(&worker->rest) != NULL)
+        ;
     reap(worker);
+    while (worker->scrap != NULL)
+        http_scrap(worker);
     int fds[] = {worker->listen_fd, worker->metrics_fd, worker->spare_fd, worker->wake_fd,
                  worker->epoll_fd};
     for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {

@@ -17,6 +17,11 @@ struct MHD_Daemon;
 
 #define NET_SCRATCH 65536u
 
+/* A list that is appended to and taken from at its head. */
+struct conns {
+    struct conn *head, *last;
+};
+
 struct worker {
     struct net_server *server;
     unsigned index;
@@ -32,16 +37,23 @@ struct worker {
     uint64_t http_runs;  /* how often it ran */
     struct conn *adding; /* between MHD_add_connection and its callback */
 
-    struct conn *all, *dead; /* doubly linked, newest first */
-    struct conn *oldest;     /* the last of `all` */
-    struct conn *ready, *ready_last;
+    struct conn *all, *dead;  /* doubly linked, newest first */
+    struct conn *oldest;      /* the last of `all` */
+    struct conns first, rest; /* with something to do: see conn_first */
+    uint64_t rest_added, rest_taken;
+    bool accepting;                  /* somebody knocks, … */
+    bool knocks, knocks_plain;       /* … on which listener, … */
+    uint64_t accept_at;              /* … to be let in after so many of `rest` */
+    uint64_t go_on_at;               /* likewise, of `queue` */
     struct conn *queue, *queue_last; /* with a pipelined request, to go on in turn */
     unsigned count;                  /* of `all` on the TLS listener */
     unsigned plain_count;            /* and on the metrics listener */
-    unsigned peak;     /* of both, since memory was last given back to the system */
-    size_t given_back; /* bytes of large bodies, since then */
-    int64_t now;       /* ms; of this turn */
-    int64_t next_scan; /* when the first deadline may have passed */
+    unsigned peak;       /* of both, since memory was last given back to the system */
+    struct scrap *scrap; /* bodies that are being given back: http.c */
+    size_t given_back;   /* bytes of large bodies, since then */
+    int64_t now;         /* ms; of this turn */
+    int64_t slice_end;   /* ns; until then those that do not go first have their turn */
+    int64_t next_scan;   /* when the first deadline may have passed */
     bool stopping;
 
     char scratch[NET_SCRATCH]; /* bytes on their way; valid for one call */
@@ -71,7 +83,7 @@ void worker_wake(struct worker *worker); /* from any thread */
 
 /* --- for the connections ------------------------------------------------------ */
 
-/* Puts it into the list of those that are looked at in this turn. */
+/* Puts it into the list of those that have something to do. */
 void worker_ready(struct worker *worker, struct conn *conn);
 /* Its next pipelined request may be answered, when its turn comes. */
 void worker_queue(struct worker *worker, struct conn *conn);
@@ -90,7 +102,7 @@ bool worker_adopt(struct worker *worker, struct conn *conn);
 
 /* --- accept.c ----------------------------------------------------------------- */
 
-/* Takes in what waits on a listener, within the limits. */
+/* Takes in what waits on a listener, within the limits and the slice. */
 void worker_accept(struct worker *worker, int listen_fd, bool plain);
 
 #endif
