@@ -48,7 +48,7 @@ fi
 port=
 while [ -z "$port" ] || (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((20000 + RANDOM % 10000)); done
 "${server_at[@]}" "$server_bin" serve --listen "127.0.0.1:$port" --metrics-listen none --policy-file "$work/policy.yaml" \
-    --tls-cert "$work/tls.crt" --tls-key "$work/tls.key" --threads "${BENCH_THREADS:-1}" >"${BENCH_LOG:-$work/log}" 2>&1 &
+    --tls-cert "$work/tls.crt" --tls-key "$work/tls.key" --threads "${BENCH_THREADS:-1}" >"$work/log" 2>&1 &
 server=$!
 for _ in {1..500}; do
     if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then break; fi
@@ -94,5 +94,5 @@ for ((round = 1; round <= rounds; round++)); do
         note "$name" after "$round" "$line"
     done
 done
-awk -F'\t' -v rate="$rate" -v seconds="$seconds" -v rounds="$rounds" -f bench/attack/table.awk "$out/attack.tsv" \
+awk -F'\t' -v review="$(stat -c %s "$work/review.json")" -v rate="$rate" -v seconds="$seconds" -v rounds="$rounds" -f bench/attack/table.awk "$out/attack.tsv" \
     >"$out/attack.md"

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Attacks on the server beside which good clients go on: none of their requests fails, their
 # p99 stays within twice what it is without (or SLACK_US above it, whichever is more: the
-# attacker takes its share of the same processors), memory stays bounded, descriptors come
-# back, and nothing crashes. NRW_BIN may be a sanitizer's build.
+# attacker, and whatever else runs, takes its share of the same processors; bench/attack
+# measures without that), memory stays bounded, descriptors come back, and nothing crashes.
+# One that is too slow is tried once more. NRW_BIN may be a sanitizer's build.
 # Runs alone: latencies are compared.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 # Clients of another build than the server, so that they are not what is slow.
 tools=${NRW_TOOLS:-$(dirname "$NRW_BIN")/tests/tools}
-SLACK_US=${SLACK_US:-60000}
+SLACK_US=${SLACK_US:-25000}
 SECONDS_EACH=${SECONDS_EACH:-2}
 
 cat >"$WORK/review.json" <<'END'
@@ -42,18 +43,24 @@ grep -q asan <(ldd "$NRW_BIN") && rss_limit=$((rss_limit * 4))
 grep -q tsan <(ldd "$NRW_BIN") && rss_limit=$((rss_limit * 8))
 echo "alone: $(cat "$WORK/good"), RSS $rss_start KiB, $fds descriptors"
 
-for attack in $("$tools/net_attack" list); do
-    name=${attack%:*} count=${attack#*:}
-    background "attack-$name" "$tools/net_attack" "$PORT" "$name" "$count" "$((SECONDS_EACH + 1))"
-    attacker=$REPLY
+attack() { # NAME CONNECTIONS -> $rss, $kernel, $p99, the lines of both
+    background "attack-$1" "$tools/net_attack" "$PORT" "$1" "$2" "$((SECONDS_EACH + 1))"
+    local attacker=$REPLY
     sleep 0.5
     good_clients "$SECONDS_EACH" || true
-    rss=$(rss_kib || echo 0) kernel=$(kernel_kib)
+    rss=$(rss_kib || echo 0) kernel=$(kernel_kib) p99=$(value p99_us "$WORK/good")
     wait "$attacker" || true
     forget "$attacker"
-    echo "$(cat "$LOGS/attack-$name.log"); good: $(cat "$WORK/good"); RSS $rss KiB, TCP $kernel KiB"
+    echo "$(cat "$LOGS/attack-$1.log"); good: $(cat "$WORK/good"); RSS $rss KiB, TCP $kernel KiB"
+}
+for each in $("$tools/net_attack" list); do
+    name=${each%:*}
+    attack "$name" "${each#*:}"
+    if [ "${p99:-0}" -gt "$limit" ] && [ "$(value failed "$WORK/good")" = 0 ]; then
+        attack "$name" "${each#*:}"
+    fi
     is "$name: no request of a good client fails" 0 "$(value failed "$WORK/good")"
-    at_most "$name: their p99 stays (us)" "$limit" "$(value p99_us "$WORK/good")"
+    at_most "$name: their p99 stays (us)" "$limit" "$p99"
     at_most "$name: memory stays bounded (KiB)" "$rss_limit" "$rss"
     ok "$name: the server lives" ready
 done

@@ -101,7 +101,7 @@ static bool relieve(struct worker *worker, bool all_listeners, bool plain)
             continue;
         }
         close_one(conn);
-        most--;
+        most = clock_mono_nanos() < worker->slice_end ? most - 1 : 0;
     }
     if (idle != NULL)
         close_one(idle);

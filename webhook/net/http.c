@@ -27,6 +27,7 @@
 
 #define POOL_SIZE      (64u * 1024u) /* libmicrohttpd's, per connection: the header */
 #define SMALL_BODY     (64u * 1024u)
+#define LARGE_CAPACITY (1024u * 1024u) /* malloc maps it: main.c, MAPPED_SIZE */
 #define LARGE_BODIES   (64u * 1024u * 1024u)
 #define ANSWER_MAXIMUM (32u * 1024u * 1024u)
 #define SCRAP_LEAST    (512u * 1024u)
@@ -283,13 +284,23 @@ static bool afford(struct conn *conn, size_t size)
     return true;
 }
 
+/* A large body gets pages of its own at once, which grow without being copied; those that
+ * are not written to cost nothing. */
+static bool make_room(struct buf *body, size_t size)
+{
+    if (body->size + size <= SMALL_BODY || body->capacity >= LARGE_CAPACITY ||
+        body->size + size >= LARGE_CAPACITY)
+        return true;
+    return buf_reserve(body, LARGE_CAPACITY - 1 - body->size);
+}
+
 static enum MHD_Result take_body(struct conn *conn, const char *data, size_t size)
 {
     struct exchange *x = &conn->exchange;
     unsigned status = 0;
     if (!afford(conn, x->body.size + size))
         status = 503;
-    else if (!buf_append(&x->body, data, size))
+    else if (!make_room(&x->body, size) || !buf_append(&x->body, data, size))
         status = x->body.over_limit ? 413 : 500;
     if (status == 0)
         return MHD_YES;
