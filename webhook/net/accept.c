@@ -63,8 +63,15 @@ static enum worth worth_of(const struct conn *conn, int64_t now)
 
 static void close_one(struct conn *conn)
 {
-    if (conn->state == CONN_OPEN)
+    if (conn->state == CONN_OPEN) {
         stream_shutdown(&conn->stream);
+    } else if (conn->state == CONN_HANDSHAKE) {
+        /* Reset, not closed in order: nothing was said, and in a crowd of such what the
+         * kernel remembers of each that it closes would be most of the work. */
+        const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+        (void)setsockopt(conn->stream.fd, SOL_SOCKET, SO_LINGER, &at_once,
+                         sizeof(at_once));
+    }
     conn_kill(conn);
 }
 
