@@ -372,8 +372,13 @@ static bool look_target(struct status *status, const struct policy_target *targe
     if (status_keep(status, list) == NULL)
         return err_nomem(err);
     json_t *items = json_object_get(list, "items");
+    if (!json_is_array(items)) /* which is not that there are none */
+        return err_set(err, ERR_SYNTAX, "the API server's answer is no list");
     for (size_t i = 0; i < json_array_size(items); i++) {
         json_t *object = json_array_get(items, i);
+        if (str_is_null(object_meta(object, "name")))
+            return err_set(err, ERR_SYNTAX,
+                           "the API server's answer is no list of Deployments");
         /* Items of a list carry no kind; what judges them asks for it. */
         if (json_object_set_new(object, "apiVersion", json_string("apps/v1")) != 0 ||
             json_object_set_new(object, "kind", json_string("Deployment")) != 0)
