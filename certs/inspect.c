@@ -13,6 +13,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "certs/identity.h"
 #include "certs/pem.h"
 #include "certs/time.h"
 #include "util/buf.h"
@@ -160,15 +161,21 @@ static bool read_info(struct arena *arena, X509 *x509, struct cert_info *info)
 bool cert_inspect(struct arena *arena, struct str pem, const char *what,
                   struct cert_info **ret_infos, size_t *ret_count, struct err *err)
 {
-    CERT_AUTO_STACK STACK_OF(X509) *stack = cert_pem_certificates(pem, what, err);
-    if (stack == NULL)
-        return false;
-    size_t count = (size_t)sk_X509_num(stack);
+    CERT_AUTO_STACK STACK_OF(X509) *chain = cert_pem_certificates(pem, what, err);
+    return chain != NULL &&
+           cert_inspect_chain(arena, chain, what, ret_infos, ret_count, err);
+}
+
+bool cert_inspect_chain(struct arena *arena, const STACK_OF(X509) * chain,
+                        const char *what, struct cert_info **ret_infos, size_t *ret_count,
+                        struct err *err)
+{
+    size_t count = (size_t)sk_X509_num(chain);
     struct cert_info *infos = ARENA_ARRAY(arena, struct cert_info, count);
     if (infos == NULL)
         return err_nomem(err);
     for (size_t i = 0; i < count; i++) {
-        X509 *x509 = sk_X509_value(stack, (int)i);
+        X509 *x509 = sk_X509_value(chain, (int)i);
         if (!cert_time_of(X509_get0_notBefore(x509), &infos[i].not_before) ||
             !cert_time_of(X509_get0_notAfter(x509), &infos[i].not_after)) {
             ERR_clear_error();
@@ -321,11 +328,8 @@ static bool set_parameters(X509_STORE_CTX *context, const struct cert_check *che
     return X509_VERIFY_PARAM_set1_host(param, check->name, strlen(check->name)) == 1;
 }
 
-static bool key_belongs(X509 *leaf, struct str key_pem, struct err *err)
+bool cert_key_belongs(const X509 *leaf, const EVP_PKEY *key, struct err *err)
 {
-    CERT_AUTO_PKEY EVP_PKEY *key = cert_pem_key(key_pem, "the key file", err);
-    if (key == NULL)
-        return false;
     bool same = EVP_PKEY_eq(X509_get0_pubkey(leaf), key) == 1;
     ERR_clear_error();
     return same || err_set(err, ERR_INVALID,
@@ -335,9 +339,8 @@ static bool key_belongs(X509 *leaf, struct str key_pem, struct err *err)
 
 bool cert_key_matches(struct str chain_pem, struct str key_pem, struct err *err)
 {
-    CERT_AUTO_STACK STACK_OF(X509) *chain =
-        cert_pem_certificates(chain_pem, "the certificate file", err);
-    return chain != NULL && key_belongs(sk_X509_value(chain, 0), key_pem, err);
+    CERT_AUTO_IDENTITY struct cert_identity pair = CERT_IDENTITY_NONE;
+    return cert_identity_read(chain_pem, key_pem, "the certificate file", &pair, err);
 }
 
 bool cert_verify(const struct cert_check *check, struct err *err)
@@ -369,5 +372,8 @@ bool cert_verify(const struct cert_check *check, struct err *err)
     ERR_clear_error();
     if (verdict != 1)
         return false;
-    return check->key_pem.n == 0 || key_belongs(leaf, check->key_pem, err);
+    if (check->key_pem.n == 0)
+        return true;
+    CERT_AUTO_PKEY EVP_PKEY *key = cert_pem_key(check->key_pem, "the key file", err);
+    return key != NULL && cert_key_belongs(leaf, key, err);
 }

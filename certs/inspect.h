@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <openssl/x509.h>
+
 #include "util/arena.h"
 #include "util/err.h"
 #include "util/str.h"
@@ -33,6 +35,11 @@ struct cert_info {
 bool cert_inspect(struct arena *arena, struct str pem, const char *what,
                   struct cert_info **ret_infos, size_t *ret_count, struct err *err);
 
+/* The same of certificates that have been read already. */
+bool cert_inspect_chain(struct arena *arena, const STACK_OF(X509) * chain,
+                        const char *what, struct cert_info **ret_infos, size_t *ret_count,
+                        struct err *err);
+
 struct cert_check {
     struct str chain_pem; /* the leaf, then intermediates if there are any */
     struct str ca_pem;    /* what the caBundle would be */
@@ -50,5 +57,6 @@ bool cert_verify(const struct cert_check *check, struct err *err);
 
 /* Whether the key is the first certificate's. False: err as above. */
 bool cert_key_matches(struct str chain_pem, struct str key_pem, struct err *err);
+bool cert_key_belongs(const X509 *leaf, const EVP_PKEY *key, struct err *err);
 
 #endif

@@ -6,8 +6,10 @@
 
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
+#include <openssl/decoder.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #define KEY_PEM_MAXIMUM (64u * 1024u) /* RSA 16384 takes 13 KiB */
 
@@ -177,9 +179,10 @@ static int no_passphrase(char *buffer, int size, int writing, void *context)
     return -1;
 }
 
-/* What kind of key the text holds, before OpenSSL is asked to read it: its own errors
- * would not say. */
-static bool check_key_block(struct str pem, const char *what, struct err *err)
+/* The first key of the text. What kind of text it is instead is said here: OpenSSL's own
+ * errors would not say. */
+static bool find_key(struct str pem, const char *what, struct block *ret_block,
+                     struct err *err)
 {
     CERT_AUTO_BIO BIO *bio = reader(pem, what, KEY_PEM_MAXIMUM, err);
     if (bio == NULL)
@@ -200,8 +203,11 @@ static bool check_key_block(struct str pem, const char *what, struct err *err)
                            "passphrase here; write it without one: openssl pkey -in OLD "
                            "-out NEW",
                            what);
-        if (is_key(block.name))
+        if (is_key(block.name)) {
+            *ret_block = block;
+            block = (struct block){0};
             return true;
+        }
         saw_certificate = saw_certificate || is_certificate(block.name);
     }
     return err_set(err, ERR_SYNTAX,
@@ -211,21 +217,73 @@ static bool check_key_block(struct str pem, const char *what, struct err *err)
                    saw_certificate ? "a certificate, no private key" : "no private key");
 }
 
+/* How a key is encoded, and of what type it is. */
+struct encoding {
+    const char *structure, *type; /* NULL: not known */
+};
+
+static void pkcs8_cleanup(PKCS8_PRIV_KEY_INFO **info)
+{
+    PKCS8_PRIV_KEY_INFO_free(*info); /* wipes the key */
+}
+
+/* Those that certificates have today. OpenSSL 3.0 prepares a decoder for every type that
+ * it knows, milliseconds of them, where it is not told which. */
+static struct encoding encoding_of(const struct block *block)
+{
+    static const struct encoding unknown = {NULL, NULL};
+    if (strcmp(block->name, PEM_STRING_ECPRIVATEKEY) == 0)
+        return (struct encoding){"type-specific", "EC"};
+    if (strcmp(block->name, PEM_STRING_RSA) == 0)
+        return (struct encoding){"type-specific", "RSA"};
+    if (strcmp(block->name, PEM_STRING_PKCS8INF) != 0)
+        return unknown;
+    const unsigned char *p = block->data;
+    NRW_CLEANUP(pkcs8_cleanup)
+    PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &p, block->size);
+    const ASN1_OBJECT *algorithm = NULL;
+    if (info == NULL || PKCS8_pkey_get0(&algorithm, NULL, NULL, NULL, info) != 1)
+        return unknown;
+    switch (OBJ_obj2nid(algorithm)) {
+    case NID_X9_62_id_ecPublicKey:
+        return (struct encoding){"PrivateKeyInfo", "EC"};
+    case NID_rsaEncryption:
+        return (struct encoding){"PrivateKeyInfo", "RSA"};
+    case NID_ED25519:
+        return (struct encoding){"PrivateKeyInfo", "ED25519"};
+    default:
+        return unknown;
+    }
+}
+
+static EVP_PKEY *decode(const struct block *block)
+{
+    struct encoding encoding = encoding_of(block);
+    const unsigned char *p = block->data;
+    size_t n = (size_t)block->size;
+    EVP_PKEY *key = NULL;
+    OSSL_DECODER_CTX *decoder = OSSL_DECODER_CTX_new_for_pkey(
+        &key, "DER", encoding.structure, encoding.type, EVP_PKEY_KEYPAIR, NULL, NULL);
+    if (decoder == NULL || OSSL_DECODER_from_data(decoder, &p, &n) != 1) {
+        EVP_PKEY_free(key);
+        key = NULL;
+    }
+    OSSL_DECODER_CTX_free(decoder);
+    return key;
+}
+
 EVP_PKEY *cert_pem_key(struct str pem, const char *what, struct err *err)
 {
-    if (!check_key_block(pem, what, err))
+    NRW_CLEANUP(block_done) struct block block = {0};
+    if (!find_key(pem, what, &block, err))
         return NULL;
-    CERT_AUTO_BIO BIO *bio = reader(pem, what, KEY_PEM_MAXIMUM, err);
-    if (bio == NULL)
-        return NULL;
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-    if (key == NULL) {
-        ERR_clear_error();
+    EVP_PKEY *key = decode(&block);
+    ERR_clear_error();
+    if (key == NULL)
         err_set(err, ERR_SYNTAX,
                 "the private key in %s is damaged or of a kind that "
                 "OpenSSL cannot read",
                 what);
-    }
     return key;
 }
 

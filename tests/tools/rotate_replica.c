@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "certs/identity.h"
 #include "certs/rotate.h"
 #include "net/server.h"
 #include "util/clock.h"
@@ -69,8 +70,11 @@ static bool on_certificate(void *context, struct str cert_pem, struct str key_pe
                            int64_t not_after, struct err *err)
 {
     struct replica *replica = context;
-    struct net_tls_options options = {
-        .cert_pem = cert_pem, .key_pem = key_pem, .client_ca_pem = STR("")};
+    CERT_AUTO_IDENTITY struct cert_identity identity = CERT_IDENTITY_NONE;
+    if (!cert_identity_read(cert_pem, key_pem, "the certificate", &identity, err))
+        return false;
+    const struct net_tls_options options = {
+        .chain = identity.chain, .key = identity.key, .client_ca_pem = STR("")};
     struct net_tls *tls = net_tls_new(&options, err);
     if (tls == NULL)
         return false;

@@ -43,8 +43,8 @@ static void old_tickets(void **state)
     struct identity *authority = identity_new(NULL, "client authority", NULL);
     struct identity *server_identity = identity_new(NULL, "server", "localhost");
     struct net_tls *open = identity_tls(server_identity);
-    struct net_tls_options options = {.cert_pem = str_of(server_identity->cert_pem),
-                                      .key_pem = str_of(server_identity->key_pem),
+    struct net_tls_options options = {.chain = server_identity->chain,
+                                      .key = server_identity->key,
                                       .client_ca_pem = str_of(authority->cert_pem)};
     struct net_tls *closed = net_tls_new(&options, NULL);
     assert_non_null(closed);
@@ -83,8 +83,8 @@ static void client_certificates(void **state)
     struct identity *authority = identity_new(NULL, "client authority", NULL);
     struct identity *server_identity = identity_new(NULL, "server", "localhost");
     const char *names[] = {"api.example", "kube-apiserver"};
-    struct net_tls_options options = {.cert_pem = str_of(server_identity->cert_pem),
-                                      .key_pem = str_of(server_identity->key_pem),
+    struct net_tls_options options = {.chain = server_identity->chain,
+                                      .key = server_identity->key,
                                       .client_ca_pem = str_of(authority->cert_pem)};
     struct net_tls *any = net_tls_new(&options, NULL);
     options.client_names = names;

@@ -216,20 +216,21 @@ static void bad_configurations(void **state)
 {
     (void)state;
     struct identity *other = identity_new(NULL, "other", NULL);
-    struct str cert = str_of(server_identity->cert_pem),
-               key = str_of(server_identity->key_pem);
-    struct str none = STR("");
+    const STACK_OF(X509) *chain = server_identity->chain;
+    STACK_OF(X509) *empty = sk_X509_new_null();
+    assert_non_null(empty);
+    EVP_PKEY *key = server_identity->key;
+    struct str none = STR(""), cut = str_first(str_of(other->cert_pem), 200);
     const char *names[] = {"a"};
     struct net_tls_options options[] = {
-        {.cert_pem = cert, .key_pem = str_of(other->key_pem), .client_ca_pem = none},
-        {.cert_pem = none, .key_pem = key, .client_ca_pem = none},
-        {.cert_pem = cert, .key_pem = none, .client_ca_pem = none},
-        {.cert_pem = key, .key_pem = cert, .client_ca_pem = none},
-        {.cert_pem = str_first(cert, 200), .key_pem = key, .client_ca_pem = none},
-        {.cert_pem = cert, .key_pem = key, .client_ca_pem = STR("nothing")},
-        {.cert_pem = cert, .key_pem = key, .client_ca_pem = str_first(cert, 200)},
-        {.cert_pem = cert,
-         .key_pem = key,
+        {.chain = chain, .key = other->key, .client_ca_pem = none},
+        {.chain = NULL, .key = key, .client_ca_pem = none},
+        {.chain = empty, .key = key, .client_ca_pem = none},
+        {.chain = chain, .key = NULL, .client_ca_pem = none},
+        {.chain = chain, .key = key, .client_ca_pem = STR("nothing")},
+        {.chain = chain, .key = key, .client_ca_pem = cut},
+        {.chain = chain,
+         .key = key,
          .client_ca_pem = none,
          .client_names = names,
          .client_name_count = 1},
@@ -243,6 +244,7 @@ static void bad_configurations(void **state)
         assert_null(strchr(err.message, '\n'));
         assert_null(net_tls_new(&options[i], NULL));
     }
+    sk_X509_free(empty);
     identity_free(other);
     /* A good one after many bad ones: nothing is left in the error queue. */
     struct net_tls *tls = identity_tls(server_identity);

@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "app/self_check.h"
+#include "certs/identity.h"
 #include "certs/issue.h"
 #include "kube/client.h"
 #include "net/server.h"
@@ -33,9 +34,11 @@ static void handle(void *context, const struct net_request *request,
 
 static struct net_tls *tls_with(struct str client_ca)
 {
-    const struct net_tls_options options = {.cert_pem = buf_view(&leaf.cert),
-                                            .key_pem = buf_view(&leaf.key),
-                                            .client_ca_pem = client_ca};
+    CERT_AUTO_IDENTITY struct cert_identity identity = CERT_IDENTITY_NONE;
+    assert_true(cert_identity_read(buf_view(&leaf.cert), buf_view(&leaf.key), "leaf",
+                                   &identity, NULL));
+    const struct net_tls_options options = {
+        .chain = identity.chain, .key = identity.key, .client_ca_pem = client_ca};
     struct net_tls *tls = net_tls_new(&options, NULL);
     assert_non_null(tls);
     return tls;

@@ -3,6 +3,7 @@
 
 #include <openssl/crypto.h>
 
+#include "certs/identity.h"
 #include "certs/inspect.h"
 #include "certs/time.h"
 #include "net/server.h"
@@ -169,12 +170,15 @@ static bool use_certificate(struct publish *publish, const struct publish_pair *
     arena_init(&arena, INSPECT_MAXIMUM);
     struct cert_info *infos;
     size_t count;
-    if (!cert_inspect(&arena, pair->cert_pem, "the certificate", &infos, &count, err) ||
-        !cert_key_matches(pair->cert_pem, pair->key_pem, err))
+    CERT_AUTO_IDENTITY struct cert_identity identity = CERT_IDENTITY_NONE;
+    if (!cert_identity_read(pair->cert_pem, pair->key_pem, "the certificate", &identity,
+                            err) ||
+        !cert_inspect_chain(&arena, identity.chain, "the certificate", &infos, &count,
+                            err))
         return false;
     const struct net_tls_options options = {
-        .cert_pem = pair->cert_pem,
-        .key_pem = pair->key_pem,
+        .chain = identity.chain,
+        .key = identity.key,
         .client_ca_pem = pair->client_ca_pem,
         .client_names = publish->client_names,
         .client_name_count = publish->client_name_count,

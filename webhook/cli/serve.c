@@ -44,6 +44,15 @@ static void wipe_secrets(void)
     mem_wipe_from_here(true);
 }
 
+/* Before OpenSSL's first use, which would otherwise register, by all their names, the
+ * hundred and more ciphers that passphrases, CMS and old programs ask for, one by one and
+ * at every start. TLS finds its ciphers without these names, and passphrases are refused.
+ */
+static void no_cipher_names(void)
+{
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ADD_ALL_CIPHERS, NULL);
+}
+
 /* Private keys are in this memory: no core file, and no reading it through /proc or
  * ptrace by another process of the same user. */
 static void keep_secrets(void)
@@ -83,6 +92,7 @@ int cli_serve(int argc, char **argv)
     struct serve_flags flags;
     bool go;
     wipe_secrets();
+    no_cipher_names();
     int code = serve_flags_read(&flags, argc, argv, &go);
     if (go)
         code = serve(&flags);

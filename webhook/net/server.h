@@ -6,6 +6,7 @@
 #ifndef NRW_NET_SERVER_H
 #define NRW_NET_SERVER_H
 
+#include <openssl/x509.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,14 +53,15 @@ struct net_handlers {
  * is. */
 struct net_tls;
 struct net_tls_options {
-    struct str cert_pem; /* leaf first, then intermediates */
-    struct str key_pem;
-    struct str client_ca_pem; /* "" = no client certificate demanded */
+    const STACK_OF(X509) * chain; /* leaf first, then intermediates; borrowed */
+    EVP_PKEY *key;                /* likewise */
+    struct str client_ca_pem;     /* PEM; "" = no client certificate demanded */
     const char *const
         *client_names; /* SAN or CN that the client certificate must bear; any of */
     size_t client_name_count; /* 0 = any that client_ca signed */
 };
-/* NULL and err (one line) when the PEM cannot be read or the key does not match. */
+/* NULL and err (one line) when they cannot be used, among others because the key does not
+ * match. The certificates and the key are shared with the result, not copied. */
 struct net_tls *net_tls_new(const struct net_tls_options *options, struct err *err);
 void net_tls_free(struct net_tls *tls); /* drops one reference */
 

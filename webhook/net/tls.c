@@ -149,57 +149,20 @@ static bool demand_clients(struct net_tls *tls, const struct net_tls_options *op
 
 /* --- our own certificate ------------------------------------------------------ */
 
-static bool load_chain(SSL_CTX *ctx, struct str pem, struct err *err)
+static bool use_chain(SSL_CTX *ctx, const STACK_OF(X509) * chain, struct err *err)
 {
-    BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
-    if (bio == NULL)
-        return err_nomem(err);
-    X509 *leaf = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
-    bool good = leaf != NULL && SSL_CTX_use_certificate(ctx, leaf) == 1;
-    X509_free(leaf);
-    while (good) {
-        X509 *link = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-        if (link == NULL)
-            break;
-        if (SSL_CTX_add0_chain_cert(ctx, link) != 1) {
-            X509_free(link);
-            good = false;
-        }
-    }
-    BIO_free(bio);
-    if (good && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        good = false;
-    if (!good)
-        return openssl_err(err, ERR_SYNTAX,
-                           "certificate: not a chain of PEM certificates, leaf first");
-    ERR_clear_error();
-    return true;
+    bool good = sk_X509_num(chain) > 0 &&
+                SSL_CTX_use_certificate(ctx, sk_X509_value(chain, 0)) == 1;
+    for (int i = 1; good && i < sk_X509_num(chain); i++)
+        good = SSL_CTX_add1_chain_cert(ctx, sk_X509_value(chain, i)) == 1;
+    return good || openssl_err(err, ERR_INVALID, "the certificate cannot be used");
 }
 
-/* A key with a passphrase cannot be used: there is nobody to ask. */
-static int no_passphrase(char *to, int size, int writing, void *context)
+static bool use_key(SSL_CTX *ctx, EVP_PKEY *key, struct err *err)
 {
-    (void)to, (void)size, (void)writing, (void)context;
-    return 0;
-}
-
-static bool load_key(SSL_CTX *ctx, struct str pem, struct err *err)
-{
-    BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
-    if (bio == NULL)
-        return err_nomem(err);
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-    BIO_free(bio);
-    if (key == NULL)
-        return openssl_err(err, ERR_SYNTAX,
-                           "private key: not a PEM key without a passphrase");
-    bool good =
-        SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1;
-    EVP_PKEY_free(key);
-    if (!good)
-        return openssl_err(err, ERR_INVALID,
-                           "private key does not belong to the certificate");
-    return true;
+    return (SSL_CTX_use_PrivateKey(ctx, key) == 1 &&
+            SSL_CTX_check_private_key(ctx) == 1) ||
+           openssl_err(err, ERR_INVALID, "the private key cannot be used");
 }
 
 /* --- the rest ----------------------------------------------------------------- */
@@ -274,8 +237,8 @@ struct net_tls *net_tls_new(const struct net_tls_options *options, struct err *e
         net_tls_free(tls);
         return NULL;
     }
-    if (!configure(tls->ctx, err) || !load_chain(tls->ctx, options->cert_pem, err) ||
-        !load_key(tls->ctx, options->key_pem, err) ||
+    if (!configure(tls->ctx, err) || !use_chain(tls->ctx, options->chain, err) ||
+        !use_key(tls->ctx, options->key, err) ||
         (options->client_ca_pem.n > 0 && !demand_clients(tls, options, err))) {
         net_tls_free(tls);
         return NULL;

@@ -69,6 +69,8 @@ struct identity *identity_new(const struct identity *issuer, const char *common_
     }
     must(X509_sign(x, issuer != NULL ? issuer->key : identity->key, EVP_sha256()) > 0,
          "sign");
+    identity->chain = sk_X509_new_null();
+    must(identity->chain != NULL && sk_X509_push(identity->chain, x) == 1, "chain");
     BIO *bio = BIO_new(BIO_s_mem());
     must(bio != NULL && PEM_write_bio_X509(bio, x) == 1, "PEM");
     identity->cert_pem = pem_of(bio);
@@ -82,6 +84,7 @@ struct identity *identity_new(const struct identity *issuer, const char *common_
 
 void identity_free(struct identity *identity)
 {
+    sk_X509_free(identity->chain);
     X509_free(identity->certificate);
     EVP_PKEY_free(identity->key);
     free(identity->cert_pem);
@@ -91,9 +94,8 @@ void identity_free(struct identity *identity)
 
 struct net_tls *identity_tls(const struct identity *identity)
 {
-    struct net_tls_options options = {.cert_pem = str_of(identity->cert_pem),
-                                      .key_pem = str_of(identity->key_pem),
-                                      .client_ca_pem = STR("")};
+    struct net_tls_options options = {
+        .chain = identity->chain, .key = identity->key, .client_ca_pem = STR("")};
     struct net_tls *tls = net_tls_new(&options, NULL);
     must(tls != NULL, "net_tls_new");
     return tls;

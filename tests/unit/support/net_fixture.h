@@ -17,6 +17,7 @@ void must(bool good, const char *what);
 
 struct identity {
     X509 *certificate;
+    STACK_OF(X509) * chain; /* the certificate alone */
     EVP_PKEY *key;
     char *cert_pem, *key_pem;
 };
