@@ -261,6 +261,7 @@ static void wait_for_change(const struct files *files, int milliseconds)
 static void *run(void *opaque)
 {
     struct files *files = opaque;
+    (void)pthread_setname_np(pthread_self(), "files");
     mem_wipe_from_here(true);
     int wait = SETTLE_MS; /* something may have changed since the first read */
     while (!atomic_load(&files->stop)) {
@@ -343,7 +344,6 @@ bool files_start(struct files *files, struct err *err)
     if (failure != 0)
         return err_errno(err, failure, "cannot start the thread that watches files");
     files->started = true;
-    (void)pthread_setname_np(files->thread, "files");
     return true;
 }
 

@@ -81,11 +81,6 @@ static bool start_threads(struct net_server *server, struct err *err)
         struct worker *worker = &server->workers[i];
         failure = pthread_create(&worker->thread, NULL, worker_main, worker);
         worker->started = failure == 0;
-        if (worker->started) {
-            char name[16] = "net-0";
-            name[4] = (char)('0' + i % 10);
-            (void)pthread_setname_np(worker->thread, name);
-        }
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failure == 0 || err_errno(err, failure, "cannot start a worker thread");

@@ -385,6 +385,9 @@ bool worker_turn(struct worker *worker)
 void *worker_main(void *context)
 {
     struct worker *worker = context;
+    char name[] = "net-0";
+    name[4] = (char)('0' + worker->index % 10);
+    (void)pthread_setname_np(pthread_self(), name);
     worker->now = clock_mono_millis();
     while (worker_turn(worker))
         ;

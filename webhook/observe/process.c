@@ -7,14 +7,14 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "util/clock.h"
 #include "util/file.h"
 #include "util/num.h"
 
-#define PROC_FILE_MAXIMUM                                                                \
-    (1024u * 1024u) /* /proc/stat grows with the machine's cores                         \
-                     */
+#define PROC_FILE_MAXIMUM 65536u
 
 /* Fields of /proc/self/stat, counted as proc(5) does, from 1. */
 enum {
@@ -59,21 +59,17 @@ static double ticks_per_second(void)
     return ticks > 0 ? (double)ticks : 100.0;
 }
 
+/* From the time since boot at which the kernel began it; not from the btime of
+ * /proc/stat, which the kernel adds up all interrupts of all cores for. */
 double process_start_time(void)
 {
     uint64_t fields[STAT_LAST + 1] = {0};
-    NRW_AUTO_BUF struct buf text;
-    buf_init(&text, PROC_FILE_MAXIMUM);
-    if (!read_stat(fields) || !file_read("/proc/stat", &text, NULL))
+    struct timespec boot;
+    if (!read_stat(fields) || clock_gettime(CLOCK_BOOTTIME, &boot) != 0)
         return 0;
-    struct str boot = STR("\nbtime ");
-    size_t at = str_find(buf_view(&text), boot);
-    struct str value = str_skip(buf_view(&text), at + boot.n);
-    value = str_first(value, str_index(value, 0, '\n'));
-    uint64_t seconds = 0;
-    if (!num_parse(value, UINT64_MAX, &seconds))
-        return 0;
-    return (double)seconds + (double)fields[STAT_START] / ticks_per_second();
+    double age = (double)boot.tv_sec + (double)boot.tv_nsec / 1e9 -
+                 (double)fields[STAT_START] / ticks_per_second();
+    return (double)clock_wall_micros() / 1e6 - age;
 }
 
 static void head(struct buf *out, const char *name, const char *type, const char *help)
