@@ -349,6 +349,64 @@ static void unreadable_keys(void **state)
     assert_true(cert_key_matches(buf_view(&leaf.cert), buf_view(&with_parameters), NULL));
 }
 
+static EVP_PKEY *a_key(const char *type, const char *group)
+{
+    if (strcmp(type, "EC") == 0)
+        return EVP_PKEY_Q_keygen(NULL, NULL, type, group);
+    if (strcmp(type, "RSA") == 0)
+        return EVP_PKEY_Q_keygen(NULL, NULL, type, (size_t)2048);
+    return EVP_PKEY_Q_keygen(NULL, NULL, type);
+}
+
+/* Of types that are named to OpenSSL and of one that is not, as PKCS #8 and as each tool
+ * used to write it. */
+static void every_kind_of_key(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *group;
+        bool traditional;
+    } cases[] = {
+        {"EC", "P-256", false},   {"EC", "P-256", true},  {"EC", "P-384", false},
+        {"EC", "P-521", true},    {"RSA", NULL, false},   {"RSA", NULL, true},
+        {"ED25519", NULL, false}, {"ED448", NULL, false},
+    };
+    for (size_t i = 0; i < NRW_COUNT(cases); i++) {
+        EVP_PKEY *key = a_key(cases[i].type, cases[i].group);
+        assert_non_null(key);
+        BIO *bio = BIO_new(BIO_s_mem());
+        assert_int_equal(cases[i].traditional ? PEM_write_bio_PrivateKey_traditional(
+                                                    bio, key, NULL, NULL, 0, NULL, NULL)
+                                              : PEM_write_bio_PKCS8PrivateKey(
+                                                    bio, key, NULL, NULL, 0, NULL, NULL),
+                         1);
+        char *data = NULL;
+        long size = BIO_get_mem_data(bio, &data);
+        struct str pem = str_from(data, (size_t)size);
+        struct err err = {0};
+        EVP_PKEY *read = cert_pem_key(pem, "k.pem", &err);
+        if (read == NULL || EVP_PKEY_eq(read, key) != 1)
+            fail_msg("%s, case %zu: %s", cases[i].type, i, err.message);
+        EVP_PKEY_free(read);
+        /* Cut inside its text: not a key, whatever it is called. */
+        assert_null(cert_pem_key(str_first(pem, pem.n / 2), "k.pem", NULL));
+        assert_int_equal(ERR_peek_error(), 0);
+        BIO_free(bio);
+        EVP_PKEY_free(key);
+    }
+    /* What it is called and what it is are not the same. */
+    NRW_AUTO_BUF struct buf other_name;
+    buf_init(&other_name, 65536);
+    struct str text = buf_view(&leaf.key);
+    size_t body = str_index(text, 0, '\n'), end = str_find(text, STR("-----END"));
+    buf_text(&other_name, "-----BEGIN RSA PRIVATE KEY-----");
+    buf_str(&other_name, str_first(str_skip(text, body), end - body));
+    buf_text(&other_name, "-----END RSA PRIVATE KEY-----\n");
+    struct err err = {0};
+    assert_null(cert_pem_key(buf_view(&other_name), "k.pem", &err));
+    assert_int_equal(err.code, ERR_SYNTAX);
+}
+
 static void times(void **state)
 {
     (void)state;
@@ -427,6 +485,7 @@ int main(void)
         cmocka_unit_test(inspects),
         cmocka_unit_test(unreadable_certificates),
         cmocka_unit_test(unreadable_keys),
+        cmocka_unit_test(every_kind_of_key),
         cmocka_unit_test(times),
         cmocka_unit_test(allocations_fail),
     };

@@ -251,6 +251,35 @@ static void bad_configurations(void **state)
     net_tls_free(tls);
 }
 
+/* The intermediates go to the client, in their order. */
+static void sends_the_chain(void **state)
+{
+    (void)state;
+    struct peer_counts counts = {0};
+    struct identity *root = identity_new(NULL, "root", NULL);
+    struct identity *between = identity_new(root, "between", NULL);
+    struct identity *leaf = identity_new(between, "server", "localhost");
+    assert_int_equal(sk_X509_push(leaf->chain, between->certificate), 2);
+    assert_int_equal(sk_X509_push(leaf->chain, root->certificate), 3);
+    struct net_tls *tls = identity_tls(leaf);
+    struct net_server *server = peer_server(&counts, tls);
+    SSL_CTX *context = peer_context("http/1.1", NULL);
+    struct peer *peer = peer_open(context, net_server_port(server));
+    assert_non_null(peer);
+    STACK_OF(X509) *got = SSL_get_peer_cert_chain(peer->ssl);
+    assert_int_equal(sk_X509_num(got), 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(X509_cmp(sk_X509_value(got, i), sk_X509_value(leaf->chain, i)),
+                         0);
+    peer_close(peer);
+    SSL_CTX_free(context);
+    net_server_stop(server, 1000);
+    net_tls_free(tls);
+    identity_free(leaf);
+    identity_free(between);
+    identity_free(root);
+}
+
 static void without_certificate(void **state)
 {
     (void)state;
@@ -274,6 +303,7 @@ int main(void)
         cmocka_unit_test(key_updates),
         cmocka_unit_test(garbage),
         cmocka_unit_test(bad_configurations),
+        cmocka_unit_test(sends_the_chain),
         cmocka_unit_test(without_certificate),
     };
     return cmocka_run_group_tests(tests, before_all, after_all);

@@ -232,6 +232,20 @@ static void maps(void **state)
     assert_non_null(
         strmap_put(&arena, &map, STR(""), 1, &fresh)); /* the empty key is one */
     assert_true(fresh && strmap_get(&map, STR("")) != NULL);
+    /* Room made ahead: nothing is lost, and nothing grows until it is full. */
+    strmap_reserve(&arena, &map, 10000);
+    size_t capacity = map.capacity;
+    assert_int_equal(*strmap_get(&map, STR("key1234")), 2468);
+    for (size_t i = 0; i < 7499; i++)
+        assert_non_null(
+            strmap_put(&arena, &map, arena_printf(&arena, "more%zu", i), i, NULL));
+    assert_int_equal(map.count, 10000);
+    assert_int_equal(map.capacity, capacity);
+    assert_int_equal(*strmap_get(&map, STR("more7498")), 7498);
+    strmap_reserve(&arena, &map, 3);
+    strmap_reserve(&arena, &map, SIZE_MAX);
+    assert_int_equal(map.capacity, capacity);
+    assert_false(arena.failed);
     arena_done(&arena);
 }
 

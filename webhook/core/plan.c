@@ -49,6 +49,7 @@ static bool recorded(const struct planner *planner, struct str name,
 static bool index_names(struct planner *planner)
 {
     const struct container_spec *container = &planner->workload->container;
+    strmap_reserve(planner->arena, &planner->env, container->env_count);
     for (size_t i = 0; i < container->env_count; i++) {
         if (strmap_put(planner->arena, &planner->env, container->env[i].name, i, NULL) ==
             NULL)

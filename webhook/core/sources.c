@@ -357,6 +357,8 @@ static bool find_value(const struct config_map *map, struct str key,
 static void read_env(struct reader *reader, const bool *skip)
 {
     const struct container_spec *container = &reader->workload->container;
+    strmap_reserve(reader->arena, &reader->names,
+                   reader->names.count + container->env_count);
     for (size_t i = 0; i < container->env_count; i++) {
         if (skip != NULL && skip[i])
             continue;

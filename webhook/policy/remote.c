@@ -206,7 +206,7 @@ static void flatten(struct flat *flat, struct str path, const struct yaml_node *
 static void flatten_map(struct flat *flat, struct str path, const struct yaml_node *map,
                         size_t depth)
 {
-    struct pairs pairs = {{NULL, 0, 0}, {NULL, 0, 0}};
+    struct pairs pairs = {{.items = NULL}, {.slots = NULL}};
     collect(flat, map, &pairs, 0);
     const struct pair *items = pairs.list.items;
     for (size_t i = 0; i < pairs.list.count && flat->problem == NULL; i++) {
@@ -360,7 +360,7 @@ bool remote_config_read(struct arena *arena, struct str prefix, const struct kv 
         struct str problem = STR("");
         arena_init(&tree, TREE_LIMIT);
         flat.tree = &tree;
-        flat.names = (struct strmap){NULL, 0, 0};
+        flat.names = (struct strmap){.slots = NULL};
         flat.conditional = false;
         flat.nodes = 0;
         flat.problem = NULL;

@@ -2,7 +2,9 @@
  * multiplication (the constant is 2^64 divided by the golden ratio). */
 #include "util/strmap.h"
 
-#define STIR UINT64_C(0x9e3779b97f4a7c15)
+#define LEAST 32u
+#define MOST  (1u << 31)
+#define STIR  UINT64_C(0x9e3779b97f4a7c15)
 
 static uint64_t stir(uint64_t h, uint64_t word)
 {
@@ -10,7 +12,7 @@ static uint64_t stir(uint64_t h, uint64_t word)
     return h ^ h >> 32;
 }
 
-static size_t hash(struct str key)
+static uint32_t hash_of(struct str key)
 {
     uint64_t h = key.n;
     size_t left = key.n;
@@ -25,52 +27,78 @@ static size_t hash(struct str key)
         rest = rest << 8 | (unsigned char)at[--left];
     /* The upper half of a product depends on all of what was multiplied; the lower bits
      * do not. */
-    return (size_t)(stir(h, rest) * STIR >> 32);
+    return (uint32_t)(stir(h, rest) * STIR >> 32);
 }
 
-static struct strmap_slot *find(const struct strmap *map, struct str key)
+/* The key's slot, or the empty one where it belongs. */
+static struct strmap_slot *find(const struct strmap *map, struct str key, uint32_t hash)
 {
-    size_t at = hash(key) & (map->capacity - 1);
-    while (!str_is_null(map->slots[at].key) && !str_eq(map->slots[at].key, key))
-        at = (at + 1) & (map->capacity - 1);
-    return &map->slots[at];
+    size_t at = hash & (map->capacity - 1);
+    for (;; at = (at + 1) & (map->capacity - 1)) {
+        struct strmap_slot *slot = &map->slots[at];
+        if (slot->entry == 0 ||
+            (slot->hash == hash && str_eq(map->entries[slot->entry - 1].key, key)))
+            return slot;
+    }
 }
 
-static bool grow(struct arena *arena, struct strmap *map)
+static bool grow(struct arena *arena, struct strmap *map, size_t capacity)
 {
-    struct strmap bigger = {.capacity = map->capacity > 0 ? map->capacity * 2 : 32};
-    bigger.slots = ARENA_ARRAY(arena, struct strmap_slot, bigger.capacity);
-    if (bigger.slots == NULL)
+    struct strmap bigger = {.capacity = capacity, .count = map->count};
+    bigger.slots = ARENA_ARRAY(arena, struct strmap_slot, capacity);
+    bigger.entries = ARENA_ARRAY(arena, struct strmap_entry, capacity / 2);
+    if (bigger.slots == NULL || bigger.entries == NULL)
         return false;
     for (size_t i = 0; i < map->capacity; i++) {
-        if (!str_is_null(map->slots[i].key))
-            *find(&bigger, map->slots[i].key) = map->slots[i];
+        const struct strmap_slot *slot = &map->slots[i];
+        size_t at = slot->hash & (capacity - 1);
+        if (slot->entry == 0)
+            continue;
+        while (bigger.slots[at].entry != 0)
+            at = (at + 1) & (capacity - 1);
+        bigger.slots[at] = *slot;
     }
-    bigger.count = map->count;
+    if (map->count > 0)
+        memcpy(bigger.entries, map->entries, map->count * sizeof(*map->entries));
     *map = bigger;
     return true;
+}
+
+void strmap_reserve(struct arena *arena, struct strmap *map, size_t keys)
+{
+    size_t capacity = map->capacity > 0 ? map->capacity : LEAST;
+    while (capacity < MOST && keys * 2 > capacity)
+        capacity *= 2;
+    if (keys <= MOST / 2 && capacity > map->capacity)
+        (void)grow(arena, map, capacity);
 }
 
 size_t *strmap_put(struct arena *arena, struct strmap *map, struct str key,
                    size_t initial, bool *ret_fresh)
 {
-    if (map->count * 2 >= map->capacity && !grow(arena, map))
-        return NULL;
-    struct strmap_slot *slot = find(map, key);
-    bool fresh = str_is_null(slot->key);
+    if (map->count * 2 >= map->capacity) {
+        size_t capacity = map->capacity > 0 ? map->capacity * 2 : LEAST;
+        if (capacity > MOST || !grow(arena, map, capacity)) {
+            arena->failed = true;
+            return NULL;
+        }
+    }
+    uint32_t hash = hash_of(key);
+    struct strmap_slot *slot = find(map, key, hash);
+    bool fresh = slot->entry == 0;
     if (fresh) {
-        *slot = (struct strmap_slot){key, initial};
-        map->count++;
+        map->entries[map->count++] = (struct strmap_entry){key, initial};
+        *slot = (struct strmap_slot){hash, (uint32_t)map->count};
     }
     if (ret_fresh != NULL)
         *ret_fresh = fresh;
-    return &slot->value;
+    return &map->entries[slot->entry - 1].value;
 }
 
 size_t *strmap_get(const struct strmap *map, struct str key)
 {
     if (map->capacity == 0)
         return NULL;
-    struct strmap_slot *slot = find(map, key);
-    return str_is_null(slot->key) ? NULL : &slot->value;
+    const struct strmap_slot *slot = find(map, key, hash_of(key));
+    return slot->entry == 0 ? NULL : &map->entries[slot->entry - 1].value;
 }

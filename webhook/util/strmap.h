@@ -1,6 +1,9 @@
 /* A map from text to number, in an arena: open addressing, grows by doubling, keys
- * borrowed. Not shared between threads. Collisions forced by an attacker cost at most the
- * bounded size of one request (8 MiB of names), which the caller is authorised to send.
+ * borrowed. The slots are eight bytes each, so that those of ten thousand keys stay in a
+ * core's own cache; what they lead to lies in the order in which it came, which is the
+ * order in which it is mostly asked for. Not shared between threads. Collisions forced by
+ * an attacker cost at most the bounded size of one request (8 MiB of names), which the
+ * caller is authorised to send.
  */
 #ifndef NRW_UTIL_STRMAP_H
 #define NRW_UTIL_STRMAP_H
@@ -12,14 +15,20 @@
 #include "util/arena.h"
 #include "util/str.h"
 
-struct strmap_slot {
-    struct str key; /* null: empty */
+struct strmap_entry {
+    struct str key;
     size_t value;
+};
+
+struct strmap_slot {
+    uint32_t hash;
+    uint32_t entry; /* its number + 1; 0: empty */
 };
 
 struct strmap {
     struct strmap_slot *slots;
-    size_t capacity; /* a power of two, or 0 */
+    struct strmap_entry *entries; /* in the order in which they came; half as many */
+    size_t capacity;              /* of slots: a power of two, or 0 */
     size_t count;
 };
 
@@ -27,6 +36,9 @@ struct strmap {
  * which may be NULL, says so). NULL when the arena refused. Valid until the next call. */
 size_t *strmap_put(struct arena *arena, struct strmap *map, struct str key,
                    size_t initial, bool *ret_fresh);
+/* Room for so many keys in all, so that putting them does not grow it step by step. Just
+ * a hint: what the arena refuses here, it may refuse strmap_put. */
+void strmap_reserve(struct arena *arena, struct strmap *map, size_t keys);
 /* NULL when absent. */
 size_t *strmap_get(const struct strmap *map, struct str key);
 
