@@ -235,6 +235,8 @@ static void secret_allocations_fail(void **state)
         reads += !good;
         assert_int_equal(err.code, good ? ERR_NONE : ERR_NOMEM);
         assert_int_equal(secret.exists, good);
+        if (good)
+            assert_texts(&secret, "A", "B", "C", "D");
     }
     for (k = 1; k < 200; k++) {
         struct err err = {0};
