@@ -25,8 +25,12 @@ static const struct leaf {
     {STR("artifact-validation"), STR("enabled"), STR("artifact-validation.enabled")},
 };
 
+_Static_assert(NRW_COUNT(leaves) == 2 + BINDING_TUNINGS,
+               "binding.h says how many there are");
+
 #define LEAF_NAME     0u
 #define LEAF_HOSTNAME 1u
+#define LEAF_TUNING   2u /* and all after it */
 
 /* What all spellings of a name have in common: a hash of its letters and digits in lower
  * case, one after another, so that a name can be continued (FNV-1a). */
@@ -328,8 +332,10 @@ static void bind_leaf(struct binding *binding, struct question *object, size_t i
         return;
     note_invalid(binding, leaf, hit.winner, ret);
     *ret_set = *ret_set || is_set(leaf, hit.winner);
-    if (index != LEAF_NAME && index != LEAF_HOSTNAME)
+    if (index != LEAF_NAME && index != LEAF_HOSTNAME) {
+        ret->tuning[index - LEAF_TUNING] = hit.winner;
         return;
+    }
     const struct declaration *found =
         hit.winner->injected ? find_in(binding, object, leaf->property, false).winner
                              : hit.winner;

@@ -35,12 +35,16 @@ struct binding {
     bool *is_known[2];
 };
 
+/* All properties but name and hostname. */
+#define BINDING_TUNINGS 8u
+
 /* An entry bound: what Spring would put into the map. */
 struct binding_entry {
     struct binding_hit name, hostname;
     const struct declaration *found_name, *found_hostname; /* without what is injected */
     const struct declaration *scalar; /* a value where the entry itself is expected */
     const struct declaration *object; /* a value where an object is: binding fails */
+    const struct declaration *tuning[BINDING_TUNINGS]; /* what wins */
     struct arena_list
         invalid; /* of const struct declaration *: values that do not convert */
     bool exists; /* at least one property is set */

@@ -393,7 +393,7 @@ static void judge_unique(const struct judge *judge, const struct registry *regis
                             : STR("keep one of the two"));
     /* A built-in's name is a constant in the API, whatever its NAME variable says. */
     bool known = registry->known;
-    if (!known && !registry->name->readable)
+    if (!known && (registry->name == NULL || !registry->name->readable))
         return;
     struct str name = known ? registry->builtin->name : registry->name->value;
     other = look_up(judge, names, name, owner);
@@ -429,7 +429,7 @@ static void judge_together(const struct judge *judge, const struct registries *r
         const struct registry *registry = registries_at(registries, i);
         const struct declaration *host = registry->hostname;
         if ((registry->listed != NULL) != listed_turn || registry->artifact != artifact ||
-            !registry->exists || registry->defaults || registry->inactive ||
+            !registry->exists || registry->inactive ||
             (registry->builtin != NULL &&
              (!registry->known || registries_by_default(artifact, registry->builtin))) ||
             is_missing(registry, registry->name) || is_missing(registry, host))

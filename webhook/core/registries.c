@@ -253,11 +253,42 @@ static bool differ(const struct registry *registry, const struct binding_entry *
     bool broken = is_broken(registry, a);
     if (broken != is_broken(registry, b))
         return true;
+    /* A custom key of the other two types is validated, and of no use. */
+    bool used = registry->artifact == ARTIFACT_CONTAINER ||
+                registry->artifact == ARTIFACT_HELM || registry->known;
     const struct builtin *builtin = registry->defaults ? registry->builtin : NULL;
-    return !broken && (!same_value(a->name.winner, b->name.winner,
-                                   builtin != NULL ? builtin->name : STR("")) ||
-                       !same_value(a->hostname.winner, b->hostname.winner,
-                                   builtin != NULL ? builtin->hostname : STR("")));
+    return !broken && used &&
+           (!same_value(a->name.winner, b->name.winner,
+                        builtin != NULL ? builtin->name : STR("")) ||
+            !same_value(a->hostname.winner, b->hostname.winner,
+                        builtin != NULL ? builtin->hostname : STR("")));
+}
+
+static bool is_nested(const struct declaration *declaration)
+{
+    return declaration != NULL && !declaration->injected &&
+           declaration->var.property == SPRING_UNKNOWN &&
+           declaration->var.nested_registry;
+}
+
+/* A name that looks like a key with an underscore is said to do nothing: then it must not
+ * decide the tuning of the key either. */
+static bool tunes(struct grouper *grouper, const struct registry *registry,
+                  const struct maker *maker, const struct declaration *declaration,
+                  const struct binding_entry *other)
+{
+    if (registry->nested == NULL && !is_nested(declaration))
+        return false;
+    struct registry copy = *registry;
+    struct spring_name name = {.n = ENTRY_ELEMENTS};
+    struct binding_entry bound;
+    memcpy(name.e, maker->e, sizeof(maker->e));
+    bind_entry(grouper, &name, &copy, &bound);
+    for (size_t i = 0; i < BINDING_TUNINGS; i++) {
+        if (!same_value(bound.tuning[i], other->tuning[i], STR("")))
+            return true;
+    }
+    return false;
 }
 
 /* Another name of a known key, met later than the one it is bound under, or as likely
@@ -280,14 +311,13 @@ static void meet_again(struct grouper *grouper, struct registry *registry,
         bind(grouper, name, registry);
         return;
     }
-    /* Another key than the built-in's that reads its properties: fatal in any case. */
-    bool twin = registry->defaults && !registry->known;
-    if (rank != maker->rank || declaration == NULL || twin)
+    if (rank != maker->rank || declaration == NULL)
         return;
     struct registry other = *registry;
     struct binding_entry entry;
     bind_entry(grouper, name, &other, &entry);
-    if (is_nothing(&entry) || !differ(registry, &bound, &entry))
+    if (is_nothing(&entry) || (!differ(registry, &bound, &entry) &&
+                               !tunes(grouper, registry, maker, declaration, &entry)))
         return;
     registry->ambiguous = declaration->injected ? registry->first : declaration;
     registry->by_order = true;
@@ -369,11 +399,55 @@ static void add_all_reached(struct grouper *grouper)
     }
 }
 
-static bool is_nested(const struct declaration *declaration)
+/* What an entry of a built-in's has: what is declared, or the API's own. */
+static bool same_as_builtin(const struct declaration *mine,
+                            const struct declaration *theirs, struct str own)
 {
-    return declaration != NULL && !declaration->injected &&
-           declaration->var.property == SPRING_UNKNOWN &&
-           declaration->var.nested_registry;
+    bool readable =
+        (mine == NULL || mine->readable) && (theirs == NULL || theirs->readable);
+    return !readable || same_value(mine, theirs, own);
+}
+
+/* A key that is a built-in's but for its spelling: does it get into the built-in's way,
+ * so that the API does not start? Only a dash or a legacy spelling makes the two read
+ * different properties. */
+static bool collides(struct grouper *grouper, const struct registry *registry)
+{
+    const struct builtin *builtin = registry->builtin;
+    bool by_default = registries_by_default(registry->artifact, builtin);
+    struct spring_name asked = canonical(grouper, registry->artifact, builtin);
+    struct binding_entry entry;
+    binding_bind(&grouper->binding, &asked, by_default, false, &entry);
+    if (!by_default && entry.hostname.winner == NULL)
+        return false; /* the API does not make a client of its own */
+    bool elsewhere = registry->artifact == ARTIFACT_HELM &&
+                     (str_eq(builtin->key, STR("volcengine")) ||
+                      str_eq(builtin->key, STR("acr")) || !builtin_has_host(builtin));
+    const struct registry *known = registries_find(
+        grouper->out, elsewhere ? ARTIFACT_CONTAINER : registry->artifact, builtin->key);
+    if (known == NULL && !by_default)
+        return true; /* it asks for an entry that is not there */
+    const struct declaration *host = known != NULL ? known->hostname : NULL;
+    return same_as_builtin(registry->name, NULL, builtin->name) ||
+           same_as_builtin(registry->hostname, host, builtin->hostname);
+}
+
+/* Those that do not are custom registries like any other. */
+static void detach(struct grouper *grouper)
+{
+    for (size_t i = 0; i < grouper->out->list.count; i++) {
+        struct registry *registry = registries_at(grouper->out, i);
+        bool served = registry->artifact == ARTIFACT_CONTAINER ||
+                      registry->artifact == ARTIFACT_HELM;
+        if (registry->builtin == NULL || registry->known || !served)
+            continue;
+        bool incomplete =
+            is_blank(registry->name, false) || is_blank(registry->hostname, false);
+        if ((incomplete && !registry->defaults) || collides(grouper, registry))
+            continue;
+        registry->builtin = NULL;
+        registry->label = ((struct maker *)grouper->makers.items)[i].e[4].spelled;
+    }
 }
 
 /* A name that looks like a key with an underscore may fill in a key with a dash. */
@@ -394,9 +468,8 @@ static void forgive(struct arena *arena, const struct registries *registries)
         struct registry *registry = registries_at(registries, i);
         if (registry->nested == NULL)
             continue;
-        /* Or it is what makes a key that others fill in. */
-        bool makes = (registry->exists && !registry->proper) ||
-                     (registry->by_order && registry->ambiguous == registry->nested);
+        /* Or it is what makes a key that others fill in, or may be. */
+        bool makes = (registry->exists && !registry->proper) || registry->by_order;
         if (makes || (filling.count > 0 &&
                       strmap_get(&filling, registry->nested->variable) != NULL))
             registry->nested = NULL;
@@ -460,5 +533,6 @@ void registries_group(struct arena *arena, const struct policy *policy, struct s
     if (sources->declared.count == 0 || arena->failed)
         return;
     add_all_reached(&grouper);
+    detach(&grouper);
     forgive(arena, ret_registries);
 }

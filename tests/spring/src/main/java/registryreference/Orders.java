@@ -105,7 +105,7 @@ final class Orders {
 
     private static final Map<String, ConfigurationPropertyName> READ = new ConcurrentHashMap<>();
 
-    private static ConfigurationPropertyName read(String variable) {
+    static ConfigurationPropertyName read(String variable) {
         if (READ.size() > 20_000) {
             READ.clear();
         }
@@ -114,13 +114,22 @@ final class Orders {
     }
 
     private static ConfigurationPropertyName ask(String variable) {
+        return source(variable).stream().findFirst().orElse(ConfigurationPropertyName.EMPTY);
+    }
+
+    /** Does Spring find the property in this variable? */
+    static boolean has(String variable, ConfigurationPropertyName property) {
+        return source(variable).getConfigurationProperty(property) != null;
+    }
+
+    private static IterableConfigurationPropertySource source(String variable) {
         PropertySource<?> source = variable.startsWith(Generator.REMOTE)
                 ? new MapPropertySource("remote",
                         Map.of(variable.substring(Generator.REMOTE.length()), "x"))
                 : new SystemEnvironmentPropertySource(
                         StandardEnvironment.SYSTEM_ENVIRONMENT_PROPERTY_SOURCE_NAME,
                         Map.of(variable, "x"));
-        return ((IterableConfigurationPropertySource) ConfigurationPropertySources.from(source)
-                .iterator().next()).stream().findFirst().orElse(ConfigurationPropertyName.EMPTY);
+        return (IterableConfigurationPropertySource) ConfigurationPropertySources.from(source)
+                .iterator().next();
     }
 }

@@ -165,6 +165,11 @@ final class Reference {
         }
     }
 
+    /** What is bound, whatever is wrong with it. */
+    Bound bound(Input input) {
+        return Bound.of(environment(input), input.service());
+    }
+
     static Map<String, Object> object() {
         return new LinkedHashMap<>();
     }

@@ -118,17 +118,19 @@ final class Registries {
         return result;
     }
 
+    /** The type whose entry has the host name of a known key. */
+    static String hostFrom(String type, String key) {
+        boolean other = type.equals("helm")
+                && List.of("volcengine", "acr", "harbor", "artifactory").contains(key);
+        return other ? "container" : type;
+    }
+
     /**
      * Four of the Helm clients are built from the container entry of the same key; Docker and
      * NGC's artifact clients need an oauth2 section. Both can be null, and then nothing starts.
      */
     private RegistryProperties.Entry knownEntry(String type, String key) {
-        String from = type;
-        if (type.equals("helm")
-                && List.of("volcengine", "acr", "harbor", "artifactory").contains(key)) {
-            from = "container";
-        }
-        RegistryProperties.Entry entry = map(from).get(key);
+        RegistryProperties.Entry entry = map(hostFrom(type, key)).get(key);
         entry.getHostname();
         if (key.equals("docker") || (key.equals("ngc") && !type.equals("container"))) {
             entry.getOauth2().getBaseUrl();
