@@ -283,15 +283,13 @@ static struct binding_hit find_in(struct binding *binding, struct question *obje
     return hit;
 }
 
-/* Spring does not look into an object below which no name lies, unless the object itself
- * is given a value. In the environment it also asks with every dash as a separator. */
-static bool looks_into(const struct binding *binding, const struct spring_name *object)
+/* Is there a name below the object? In the environment Spring also asks with every dash
+ * as a separator. */
+static bool is_above(const struct binding *binding, const struct spring_name *object,
+                     struct str path)
 {
     struct arena *arena = binding->arena;
-    if (binding->above.count == 0)
-        return false;
-    if (strmap_get(&binding->above, spring_name_path(arena, object, 0, object->n)) !=
-        NULL)
+    if (strmap_get(&binding->above, path) != NULL)
         return true;
     struct str dotted = spring_name_spell(arena, object, SPRING_FORM_DOTTED);
     char *text = arena_alloc(arena, dotted.n + 1, 1);
@@ -303,6 +301,23 @@ static bool looks_into(const struct binding *binding, const struct spring_name *
     return spring_name_read(arena, str_from(text, dotted.n), false, &legacy) &&
            strmap_get(&binding->above, spring_name_path(arena, &legacy, 0, legacy.n)) !=
                NULL;
+}
+
+/* Spring does not look into an object below which no name lies, unless the object itself
+ * is given a value. It remembers the answer, and takes it for that of an equal key, too:
+ * what was certainly asked before decides. */
+static bool looks_into(struct binding *binding, const struct spring_name *object)
+{
+    if (binding->above.count == 0)
+        return false;
+    struct str path = spring_name_path(binding->arena, object, 0, object->n);
+    bool answer = is_above(binding, object, path);
+    if (binding->rank == BINDING_PROBE)
+        return answer;
+    bool fresh;
+    size_t now = 2 * (size_t)binding->rank + (answer ? 1 : 0);
+    const size_t *first = strmap_put(binding->arena, &binding->asked, path, now, &fresh);
+    return first != NULL && *first / 2 < binding->rank ? *first % 2 == 1 : answer;
 }
 
 static void note_invalid(const struct binding *binding, const struct leaf *leaf,

@@ -33,7 +33,12 @@ struct binding {
     size_t letters_mask;          /* their bits, a power of two, minus one */
     struct binding_hit *known[2]; /* found before, without and with what is injected */
     bool *is_known[2];
+    struct strmap asked; /* objects asked for by the names of the map, see looks_into() */
+    unsigned rank;       /* of the name that is bound: lower is met earlier by Spring */
 };
+
+/* As `rank`: what is bound is nothing that Spring binds, or not in this order. */
+#define BINDING_PROBE 0u
 
 /* All properties but name and hostname. */
 #define BINDING_TUNINGS 8u

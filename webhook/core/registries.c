@@ -155,11 +155,13 @@ static bool is_inactive(struct grouper *grouper, const struct spring_name *name,
     return entry.hostname.winner == NULL;
 }
 
-static void bind(struct grouper *grouper, const struct spring_name *name,
+static void bind(struct grouper *grouper, const struct spring_name *name, unsigned rank,
                  struct registry *registry)
 {
     struct binding_entry entry;
+    grouper->binding.rank = rank;
     bind_entry(grouper, name, registry, &entry);
+    grouper->binding.rank = BINDING_PROBE;
     registry->name = entry.name.winner;
     registry->hostname = entry.hostname.winner;
     registry->ambiguous =
@@ -308,7 +310,7 @@ static void meet_again(struct grouper *grouper, struct registry *registry,
     if (is_nothing(&bound)) {
         set_maker(maker, name, rank);
         describe(grouper, registry, &name->e[4]);
-        bind(grouper, name, registry);
+        bind(grouper, name, rank, registry);
         return;
     }
     if (rank != maker->rank || declaration == NULL)
@@ -350,7 +352,7 @@ static struct registry *find_or_make(struct grouper *grouper, enum artifact arti
     registry->artifact = artifact;
     set_maker(maker, name, rank);
     describe(grouper, registry, key);
-    bind(grouper, name, registry);
+    bind(grouper, name, rank, registry);
     return registry;
 }
 
@@ -524,10 +526,11 @@ void registries_group(struct arena *arena, const struct policy *policy, struct s
         .arena = arena, .policy = policy, .prefix = prefix, .out = ret_registries};
     *ret_registries = (struct registries){.list = {.items = NULL}};
     binding_index(arena, sources, &grouper.binding);
+    /* The first rank is 1: none is BINDING_PROBE. */
     static const enum layer strongest_first[] = {LAYER_REMOTE, LAYER_ARGS, LAYER_SYSTEM,
                                                  LAYER_ENV};
     for (size_t i = 0; i < NRW_COUNT(strongest_first); i++) {
-        if (!group_layer(&grouper, sources, strongest_first[i], (unsigned)(2 * i)))
+        if (!group_layer(&grouper, sources, strongest_first[i], (unsigned)(2 * i + 1)))
             return;
     }
     if (sources->declared.count == 0 || arena->failed)

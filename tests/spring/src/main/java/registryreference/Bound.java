@@ -22,7 +22,7 @@ import org.springframework.core.env.Environment;
  * @param entries by type and key
  * @param clients by type, the keys whose own client the API would make: a host name is found under
  *                the key's canonical name
- * @param failures the properties whose values did not convert, by their names to the letter
+ * @param failures the properties whose values did not convert, by their names from the key on to the letter
  */
 record Bound(Map<String, Map<String, Entry>> entries, Map<String, Set<String>> clients,
         Map<String, ConfigurationPropertyName> failures) {
@@ -120,12 +120,24 @@ record Bound(Map<String, Map<String, Entry>> entries, Map<String, Set<String>> c
         return List.of(like(type, key), mine.keySet());
     }
 
-    /** Names that are equal to Spring may have been come to in different ways. */
+    /** The entries with which the API may start; "broken" for each of the others, whatever is wrong. */
+    Map<String, Object> outline() {
+        Map<String, Object> result = new TreeMap<>();
+        entries.forEach((type, map) -> map.forEach((key, entry) -> result.put(type + " " + key,
+                entry.isComplete() ? entry : "broken")));
+        failures.values().stream().filter(name -> name.getNumberOfElements() > 4)
+                .forEach(name -> result.put(name.getElement(3, Form.UNIFORM) + " "
+                        + name.getElement(4, Form.ORIGINAL), "broken"));
+        result.put("clients", clients);
+        return result;
+    }
+
+    /** Keys that are equal to Spring are two keys of the map. */
     private static String letters(ConfigurationPropertyName name) {
         StringBuilder result = new StringBuilder();
         for (int i = 0; i < name.getNumberOfElements(); i++) {
             result.append(name.chop(i + 1).isLastElementIndexed() ? '[' : '.')
-                    .append(name.getElement(i, Form.ORIGINAL));
+                    .append(name.getElement(i, i < 4 ? Form.UNIFORM : Form.ORIGINAL));
         }
         return result.toString();
     }

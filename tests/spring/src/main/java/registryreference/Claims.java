@@ -105,10 +105,10 @@ final class Claims {
     private Map<String, String> withoutCollisions() {
         Map<String, String> result = new LinkedHashMap<>(env);
         for (JsonNode error : errors) {
-            String variable = variable(error);
-            if (variable != null && Judge.text(error, "finding").equals("BuiltinCollision")) {
-                result.keySet().removeIf(name -> name.equals(variable)
-                        || !key(variable).isEmpty() && key(variable).equals(key(name)));
+            if (Judge.text(error, "finding").equals("BuiltinCollision")) {
+                String key = Judge.uniform(Judge.text(error, "key"));
+                result.keySet().removeIf(name -> types(error).stream().anyMatch(type ->
+                        Judge.uniform(name).contains("recognized" + type + key)));
             }
         }
         return result;
@@ -296,13 +296,17 @@ final class Claims {
         }
         Map<String, String> without = new LinkedHashMap<>(env);
         without.remove(variable);
-        return bounds(env).equals(bounds(without)) && outcomes(env).equals(outcomes(without));
+        return outlines(env).equals(outlines(without)) && outcomes(env).equals(outcomes(without));
+    }
+
+    private Set<Map<String, Object>> outlines(Map<String, String> given) {
+        return bounds(given).stream().map(Bound::outline).collect(Collectors.toSet());
     }
 
     /** What the API does in each order, as far as it matters where it does not start. */
     private Set<String> outcomes(Map<String, String> given) {
         return judge.answers(one.service(), given).stream()
-                .map(answer -> Judge.starts(answer) ? answer.toString()
+                .map(answer -> Judge.starts(answer) ? judge.compact.of(answer)
                         : String.valueOf(answer.get("kind")))
                 .collect(Collectors.toSet());
     }

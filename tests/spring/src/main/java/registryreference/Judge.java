@@ -22,7 +22,7 @@ import tools.jackson.databind.JsonNode;
 final class Judge {
 
     private final Reference reference;
-    private final Compact compact; // what differs from an empty environment
+    final Compact compact; // what differs from an empty environment
     private final Map<String, Map<String, Map<String, Object>>> base;
     private final Map<String, LongAdder> counts = new ConcurrentHashMap<>();
 
