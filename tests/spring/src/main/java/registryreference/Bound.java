@@ -8,9 +8,9 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.springframework.boot.context.properties.bind.BindContext;
+import org.springframework.boot.context.properties.bind.BindHandler;
 import org.springframework.boot.context.properties.bind.Bindable;
 import org.springframework.boot.context.properties.bind.Binder;
-import org.springframework.boot.context.properties.bind.handler.IgnoreErrorsBindHandler;
 import org.springframework.boot.context.properties.source.ConfigurationPropertyName;
 import org.springframework.boot.context.properties.source.ConfigurationPropertyName.Form;
 import org.springframework.core.env.Environment;
@@ -61,16 +61,21 @@ record Bound(Map<String, Map<String, Entry>> entries, Map<String, Set<String>> c
         Map<String, ConfigurationPropertyName> failures = new TreeMap<>();
         RegistryProperties properties = Binder.get(environment)
                 .bind(service + ".registries", Bindable.of(RegistryProperties.class),
-                        new IgnoreErrorsBindHandler() {
+                        new BindHandler() {
                             @Override
                             public Object onFailure(ConfigurationPropertyName name,
-                                    Bindable<?> target, BindContext context, Exception error)
-                                    throws Exception {
+                                    Bindable<?> target, BindContext context, Exception error) {
                                 failures.put(letters(name), name);
-                                return super.onFailure(name, target, context, error);
+                                return null;
                             }
                         })
                 .orElseThrow(() -> new IllegalStateException("no registries at all"));
+        return of(properties, environment, service, failures);
+    }
+
+    /** Of what is bound already. */
+    static Bound of(RegistryProperties properties, Environment environment, String service,
+            Map<String, ConfigurationPropertyName> failures) {
         RegistryProperties.Recognized all = properties.getRecognized();
         Map<String, Map<String, Entry>> entries = new LinkedHashMap<>();
         entries.put("container", copy(all.getContainer()));

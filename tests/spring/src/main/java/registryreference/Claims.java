@@ -51,7 +51,7 @@ final class Claims {
             case "InvalidKey" -> doesNothing(finding);
             case "UnmatchableHostname" -> unmatchable(finding);
             case "DuplicateVariable" -> ambiguous(finding);
-            case "UnlistedRegistry" -> any(sound(one.env()), finding, "container", entry -> true);
+            case "UnlistedRegistry" -> any(sound(env), finding, "container", entry -> true);
             case "ValueConflict" -> conflicts(finding);
             case "MissingRegistry" -> missing(finding);
             case "RemoteConfigOverride" -> one.env().containsKey(
@@ -123,6 +123,9 @@ final class Claims {
 
     /** The name or the host name of the container registry comes from there. */
     private boolean fills(String variable, String key) {
+        if (!Judge.uniform(variable).contains("recognizedcontainer" + Judge.uniform(key))) {
+            return false;
+        }
         Map<String, String> given = withPolicy(one.env());
         Map<String, String> other = new LinkedHashMap<>(given);
         other.put(variable, PROBE);
@@ -169,8 +172,11 @@ final class Claims {
     }
 
     /** Tuning that converts, so that no entry is without what is left out of it. */
-    private static Map<String, String> sound(Map<String, String> env) {
-        Map<String, String> result = new LinkedHashMap<>(env);
+    private Map<String, String> sound(Map<String, String> given) {
+        if (bounds(given).stream().allMatch(bound -> bound.failures().isEmpty())) {
+            return given;
+        }
+        Map<String, String> result = new LinkedHashMap<>(given);
         result.replaceAll((name, value) -> Judge.uniform(name).endsWith("timeout")
                 ? value.isEmpty() ? "" : "1s"
                 : Judge.uniform(name).endsWith("enabled") ? "true" : value);
@@ -238,13 +244,26 @@ final class Claims {
     /** The variable is what the built-in's name or host name is taken from. */
     private boolean reaches(JsonNode finding) {
         String variable = variable(finding);
+        if (variable == null) {
+            return false;
+        }
+        String value = env.get(variable);
+        boolean unique = env.values().stream().filter(value::equals).count() == 1
+                && judge.bounds(one.service(), Map.of()).stream()
+                        .noneMatch(bound -> sets(bound, finding, value));
+        Map<String, String> given = unique ? env : with(env, variable, PROBE);
+        return bounds(given).stream()
+                .anyMatch(bound -> sets(bound, finding, unique ? value : PROBE));
+    }
+
+    /** The built-in that the finding speaks of has the value for its name or host name. */
+    private boolean sets(Bound bound, JsonNode finding, String value) {
         boolean name = Judge.text(finding, "message").contains(" sets the name of ");
-        return variable != null && bounds(with(env, variable, PROBE)).stream().anyMatch(
-                bound -> types(finding).stream().flatMap(type -> bound
-                        .like(type, Judge.text(finding, "key")).entrySet().stream())
-                        .filter(e -> Registries.KNOWN.containsKey(e.getKey()))
-                        .map(Map.Entry::getValue)
-                        .anyMatch(e -> PROBE.equals(name ? e.name() : e.hostname())));
+        return types(finding).stream()
+                .flatMap(type -> bound.like(type, Judge.text(finding, "key")).entrySet().stream())
+                .filter(e -> Registries.KNOWN.containsKey(e.getKey()))
+                .map(Map.Entry::getValue)
+                .anyMatch(e -> value.equals(name ? e.name() : e.hostname()));
     }
 
     private boolean incomplete(JsonNode finding) {
@@ -323,7 +342,7 @@ final class Claims {
     /**
      * There is another spelling of the same property, with another value (denied by the project's
      * rule, whether or not Spring always takes the same one); or the order of the environment
-     * decides what the entry is. Where nothing else is wrong, it decides what the API does.
+     * decides what the entry is. Where nothing else is wrong, it is one that the API uses.
      */
     private boolean ambiguous(JsonNode finding) {
         String variable = variable(finding);
@@ -337,11 +356,31 @@ final class Claims {
         }
         boolean alone = errors.stream().allMatch(
                 error -> Judge.text(error, "finding").equals("DuplicateVariable"));
-        return alone ? judge.answers(one.service(), env).size() > 1
-                : Stream.of(env, sound(env)).anyMatch(given -> types(finding).stream()
-                        .anyMatch(type -> bounds(given).stream()
-                                .map(bound -> bound.about(type, Judge.text(finding, "key")))
-                                .distinct().count() > 1));
+        return alone && judge.answers(one.service(), env).size() > 1
+                || Stream.of(env, sound(env), hasIgnoredKey(finding) ? tuned(env) : env)
+                        .anyMatch(given -> types(finding).stream()
+                                .filter(type -> !alone || Bound.isServed(type))
+                                .anyMatch(type -> bounds(given).stream()
+                                        .map(bound -> bound.about(type,
+                                                Judge.text(finding, "key")))
+                                        .distinct().count() > 1));
+    }
+
+    /** A key with an underscore was meant, and is denied in any case: here for what it decides. */
+    private boolean hasIgnoredKey(JsonNode finding) {
+        String key = Judge.uniform(Judge.text(finding, "key"));
+        return env.keySet().stream().anyMatch(name -> Judge.uniform(name).endsWith("name")
+                && types(finding).stream().anyMatch(
+                        type -> Judge.uniform(name).contains("recognized" + type + key))
+                && Variable.words(one.service(), name).startsWith("ignored: \""));
+    }
+
+    /** Tuning that is nobody's default. */
+    private static Map<String, String> tuned(Map<String, String> env) {
+        Map<String, String> result = new LinkedHashMap<>(env);
+        result.replaceAll((name, value) -> Judge.uniform(name).endsWith("timeout") ? "77s"
+                : Judge.uniform(name).endsWith("enabled") ? "false" : value);
+        return result;
     }
 
     @SuppressWarnings("unchecked")

@@ -1,7 +1,6 @@
 package registryreference;
 
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -45,23 +44,19 @@ final class Judge {
     }
 
     /** What was asked before: parts of environments come again and again. Emptied when full. */
-    private final Map<String, List<Map<String, Object>>> known = new ConcurrentHashMap<>();
+    private final Map<String, List<Reference.Reply>> known = new ConcurrentHashMap<>();
 
-    private static final int KNOWN = 50_000;
+    private static final int KNOWN = 20_000;
 
     /** What Spring says of an environment, in every order of its names that may matter. */
-    List<Map<String, Object>> answers(String service, Map<String, String> env) {
+    private List<Reference.Reply> replies(String service, Map<String, String> env) {
         String question = service + env;
-        List<Map<String, Object>> result = known.get(question);
+        List<Reference.Reply> result = known.get(question);
         if (result == null) {
             result = new ArrayList<>();
-            Set<String> different = new HashSet<>();
             for (Map<String, String> order : Orders.of(service, env)) {
-                Map<String, Object> answer = reference.answer(input(service, order));
+                result.add(reference.ask(input(service, order)));
                 count("asked of Spring");
-                if (different.add(compact.of(answer))) {
-                    result.add(answer);
-                }
             }
             if (known.size() >= KNOWN) {
                 known.clear();
@@ -71,25 +66,19 @@ final class Judge {
         return result;
     }
 
-    private final Map<String, List<Bound>> knownBounds = new ConcurrentHashMap<>();
+    /** What the API does, each once. */
+    List<Map<String, Object>> answers(String service, Map<String, String> env) {
+        Map<String, Map<String, Object>> different = new LinkedHashMap<>();
+        replies(service, env).forEach(
+                reply -> different.putIfAbsent(compact.of(reply.answer()), reply.answer()));
+        return List.copyOf(different.values());
+    }
 
-    /** What Spring puts into its maps, in every order of the names that may matter. */
+    /** What Spring puts into its maps, each once. */
     List<Bound> bounds(String service, Map<String, String> env) {
-        String question = service + env;
-        List<Bound> result = knownBounds.get(question);
-        if (result == null) {
-            Set<Bound> different = new LinkedHashSet<>();
-            for (Map<String, String> order : Orders.of(service, env)) {
-                different.add(reference.bound(input(service, order)));
-                count("bound alone");
-            }
-            if (knownBounds.size() >= KNOWN) {
-                knownBounds.clear();
-            }
-            result = List.copyOf(different);
-            knownBounds.put(question, result);
-        }
-        return result;
+        Set<Bound> different = new LinkedHashSet<>();
+        replies(service, env).forEach(reply -> different.add(reply.bound()));
+        return List.copyOf(different);
     }
 
     static boolean starts(Map<String, Object> answer) {

@@ -10,10 +10,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
+import java.util.function.Consumer;
 import org.springframework.boot.SpringApplication;
+import org.springframework.boot.context.properties.bind.BindContext;
+import org.springframework.boot.context.properties.bind.BindHandler;
 import org.springframework.boot.context.properties.bind.Bindable;
 import org.springframework.boot.context.properties.bind.Binder;
 import org.springframework.boot.context.properties.bind.validation.ValidationBindHandler;
+import org.springframework.boot.context.properties.source.ConfigurationPropertyName;
 import org.springframework.boot.context.properties.source.ConfigurationPropertySources;
 import org.springframework.boot.env.RandomValuePropertySource;
 import org.springframework.boot.env.YamlPropertySourceLoader;
@@ -149,25 +153,72 @@ final class Reference {
 
     static Registries bind(ConfigurableEnvironment environment, String service,
             org.springframework.validation.Validator validator) {
-        RegistryProperties properties = Binder.get(environment)
+        return new Registries(properties(environment, service, validator, bound -> { }),
+                environment, service);
+    }
+
+    /** {@code before} is told of what is bound, before it is validated. */
+    private static RegistryProperties properties(ConfigurableEnvironment environment,
+            String service, org.springframework.validation.Validator validator,
+            Consumer<RegistryProperties> before) {
+        BindHandler telling = new BindHandler() {
+            @Override
+            public Object onSuccess(ConfigurationPropertyName name, Bindable<?> target,
+                    BindContext context, Object result) {
+                if (result instanceof RegistryProperties properties) {
+                    before.accept(properties);
+                }
+                return result;
+            }
+        };
+        return Binder.get(environment)
                 .bind(service + ".registries", Bindable.of(RegistryProperties.class),
-                        new ValidationBindHandler(validator))
+                        new ValidationBindHandler(telling, validator))
                 .orElseThrow(() -> new IllegalStateException("no registries at all"));
-        return new Registries(properties, environment, service);
     }
 
     /** The answer for one input, as what becomes one line of JSON. */
     Map<String, Object> answer(Input input) {
-        try {
-            return Answers.started(bind(environment(input), input.service(), validator), input);
-        } catch (Exception | StackOverflowError e) {
-            return Answers.failed(e);
+        return ask(input).answer();
+    }
+
+    /** What comes of one input: what the API does, and what is in Spring's maps then. */
+    final class Reply {
+
+        private final Input input;
+        private Map<String, Object> answer;
+        private Bound bound;
+
+        private Reply(Input input) {
+            this.input = input;
+            ConfigurableEnvironment environment = environment(input);
+            try {
+                RegistryProperties properties = properties(environment, input.service(),
+                        validator, all -> bound = Bound.of(all, environment, input.service(),
+                                Map.of()));
+                answer = Answers.started(
+                        new Registries(properties, environment, input.service()), input);
+            } catch (Exception | StackOverflowError e) {
+                answer = Answers.failed(e);
+            }
+        }
+
+        Map<String, Object> answer() {
+            return answer;
+        }
+
+        /** Where a value does not convert, binding is done again, past that. */
+        synchronized Bound bound() {
+            if (bound == null) {
+                bound = Bound.of(environment(input), input.service());
+            }
+            return bound;
         }
     }
 
-    /** What is bound, whatever is wrong with it. */
-    Bound bound(Input input) {
-        return Bound.of(environment(input), input.service());
+    /** Asks Spring. */
+    Reply ask(Input input) {
+        return new Reply(input);
     }
 
     static Map<String, Object> object() {
