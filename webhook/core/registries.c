@@ -471,7 +471,9 @@ static void forgive(struct arena *arena, const struct registries *registries)
         if (registry->nested == NULL)
             continue;
         /* Or it is what makes a key that others fill in, or may be. */
-        bool makes = (registry->exists && !registry->proper) || registry->by_order;
+        bool something = registry->exists || registry->scalar != NULL ||
+                         registry->object != NULL || registry->invalid.count > 0;
+        bool makes = (something && !registry->proper) || registry->by_order;
         if (makes || (filling.count > 0 &&
                       strmap_get(&filling, registry->nested->variable) != NULL))
             registry->nested = NULL;

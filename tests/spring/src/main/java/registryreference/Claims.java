@@ -27,7 +27,6 @@ final class Claims {
     private final Generator.Case one;
     private final List<JsonNode> errors;
     private final Map<String, String> env;
-    private final Map<String, String> withoutCollisions;
 
     Claims(Judge judge, Generator.Case one, JsonNode findings) {
         this.judge = judge;
@@ -35,7 +34,6 @@ final class Claims {
         this.errors = findings.valueStream()
                 .filter(finding -> Judge.text(finding, "severity").equals("error")).toList();
         this.env = withPolicy(withoutTakenOut(findings));
-        this.withoutCollisions = withoutCollisions();
     }
 
     /** Empty, or what is wrong with it. */
@@ -101,17 +99,22 @@ final class Claims {
         return result;
     }
 
-    /** With the built-ins as they are: what the denial calls a collision is put right. */
-    private Map<String, String> withoutCollisions() {
+    /** With other keys' built-ins as they are: what the denial calls a collision is put right. */
+    private Map<String, String> withoutCollisions(String except) {
         Map<String, String> result = new LinkedHashMap<>(env);
         for (JsonNode error : errors) {
-            if (Judge.text(error, "finding").equals("BuiltinCollision")) {
-                String key = Judge.uniform(Judge.text(error, "key"));
+            String key = Judge.uniform(Judge.text(error, "key"));
+            if (Judge.text(error, "finding").equals("BuiltinCollision") && !key.equals(except)) {
                 result.keySet().removeIf(name -> types(error).stream().anyMatch(type ->
-                        Judge.uniform(name).contains("recognized" + type + key)));
+                        speaksOf(name, type, key) && !speaksOf(name, type, except)));
             }
         }
         return result;
+    }
+
+    /** Its letters begin with those of the key, whatever Spring makes of it. */
+    private static boolean speaksOf(String name, String type, String key) {
+        return Judge.uniform(name).contains("recognized" + type + Judge.uniform(key));
     }
 
     /** Type and key that the name makes, to the letter; or "". */
@@ -123,7 +126,7 @@ final class Claims {
 
     /** The name or the host name of the container registry comes from there. */
     private boolean fills(String variable, String key) {
-        if (!Judge.uniform(variable).contains("recognizedcontainer" + Judge.uniform(key))) {
+        if (!speaksOf(variable, "container", key)) {
             return false;
         }
         Map<String, String> given = withPolicy(one.env());
@@ -132,11 +135,10 @@ final class Claims {
         return !names(given, key).equals(names(other, key));
     }
 
-    private Set<String> names(Map<String, String> given, String key) {
-        return judge.bounds(one.service(), given).stream()
-                .map(bound -> bound.entries().get("container").get(key))
-                .map(entry -> entry == null ? "" : entry.name() + "\n" + entry.hostname())
-                .collect(Collectors.toSet());
+    /** In the container's own order, which is what the webhook goes by here. */
+    private String names(Map<String, String> given, String key) {
+        Bound.Entry entry = bounds(given).get(0).entries().get("container").get(key);
+        return entry == null ? "" : entry.name() + "\n" + entry.hostname();
     }
 
     private String variable(JsonNode finding) {
@@ -210,14 +212,17 @@ final class Claims {
      * start; or so it is where the built-ins are as they were.
      */
     private boolean shares(JsonNode finding, Function<Registries.Registry, String> what) {
-        return Stream.of(env, withoutCollisions)
+        return Stream.of(env, withoutCollisions(Judge.uniform(Judge.text(finding, "key"))))
                 .anyMatch(given -> isFatal(given) && shares(given, finding, what));
     }
 
     private boolean shares(Map<String, String> given, JsonNode finding,
             Function<Registries.Registry, String> what) {
         String key = Judge.uniform(Judge.text(finding, "key"));
-        return bounds(sound(given)).stream().anyMatch(bound -> types(finding).stream()
+        /* A Helm registry may have its host name from a variable of the container's. */
+        List<String> types = types(finding).contains("container") ? Registries.TYPES
+                : types(finding);
+        return bounds(sound(given)).stream().anyMatch(bound -> types.stream()
                 .map(bound::registries)
                 .anyMatch(all -> all.stream().anyMatch(mine ->
                         Judge.uniform(mine.key()).equals(key) && all.stream().anyMatch(
@@ -368,10 +373,9 @@ final class Claims {
 
     /** A key with an underscore was meant, and is denied in any case: here for what it decides. */
     private boolean hasIgnoredKey(JsonNode finding) {
-        String key = Judge.uniform(Judge.text(finding, "key"));
         return env.keySet().stream().anyMatch(name -> Judge.uniform(name).endsWith("name")
                 && types(finding).stream().anyMatch(
-                        type -> Judge.uniform(name).contains("recognized" + type + key))
+                        type -> speaksOf(name, type, Judge.text(finding, "key")))
                 && Variable.words(one.service(), name).startsWith("ignored: \""));
     }
 

@@ -55,7 +55,7 @@ final class Orders {
     }
 
     /**
-     * One name of each spelling of an entry that has several; and names that are equal to another
+     * One name of each spelling, in each reading, of an entry that has several; and names that are equal to another
      * one and share its place in a hash set of the usual size, where the first one stays first.
      */
     private static Set<String> choices(String service, Map<String, String> env) {
@@ -67,7 +67,7 @@ final class Orders {
         /* What Spring remembers of an object of one key it takes for an equal key's, too. */
         boolean objects = env.keySet().stream().map(Judge::uniform)
                 .anyMatch(name -> name.endsWith("enabled") || name.contains("oauth2"));
-        Map<String, Map<String, String>> spellings = new LinkedHashMap<>();
+        Map<String, Map<String, Map<String, String>>> spellings = new LinkedHashMap<>();
         Map<String, List<String>> places = new LinkedHashMap<>();
         env.keySet().forEach(variable -> {
             ConfigurationPropertyName name = read(variable);
@@ -85,12 +85,17 @@ final class Orders {
             String entry = name.getElement(3, Form.UNIFORM) + " "
                     + (objects ? Judge.uniform(name.getElement(4, Form.ORIGINAL))
                             : name.getElement(4, Form.ORIGINAL));
+            /* Those that read as properties are met after all that read as variables. */
+            String reading = variable.indexOf('.') < 0 ? "variable"
+                    : variable.indexOf('_') < 0 ? "property" : "either";
             spellings.computeIfAbsent(entry, key -> new LinkedHashMap<>())
-                    .putIfAbsent(exact.toString(), variable);
+                    .computeIfAbsent(exact.toString(), key -> new LinkedHashMap<>())
+                    .putIfAbsent(reading, variable);
         });
         Set<String> result = new LinkedHashSet<>();
         spellings.values().stream().filter(ways -> ways.size() > 1)
-                .forEach(ways -> result.addAll(ways.values()));
+                .flatMap(ways -> ways.values().stream())
+                .forEach(way -> result.addAll(way.values()));
         places.values().stream().filter(names -> names.size() > 1).forEach(result::addAll);
         return result;
     }
