@@ -99,19 +99,6 @@ final class Claims {
         return result;
     }
 
-    /** With other keys' built-ins as they are: what the denial calls a collision is put right. */
-    private Map<String, String> withoutCollisions(String except) {
-        Map<String, String> result = new LinkedHashMap<>(env);
-        for (JsonNode error : errors) {
-            String key = Judge.uniform(Judge.text(error, "key"));
-            if (Judge.text(error, "finding").equals("BuiltinCollision") && !key.equals(except)) {
-                result.keySet().removeIf(name -> types(error).stream().anyMatch(type ->
-                        speaksOf(name, type, key) && !speaksOf(name, type, except)));
-            }
-        }
-        return result;
-    }
-
     /** Its letters begin with those of the key, whatever Spring makes of it. */
     private static boolean speaksOf(String name, String type, String key) {
         return Judge.uniform(name).contains("recognized" + type + Judge.uniform(key));
@@ -126,7 +113,7 @@ final class Claims {
 
     /** The name or the host name of the container registry comes from there. */
     private boolean fills(String variable, String key) {
-        if (!speaksOf(variable, "container", key)) {
+        if (!speaksOf(variable, "container", key) || !Judge.uniform(variable).endsWith("name")) {
             return false;
         }
         Map<String, String> given = withPolicy(one.env());
@@ -193,11 +180,7 @@ final class Claims {
 
     /** In some order the API does not start. */
     private boolean isFatal() {
-        return isFatal(env);
-    }
-
-    private boolean isFatal(Map<String, String> given) {
-        return !judge.answers(one.service(), given).stream().allMatch(Judge::starts);
+        return !judge.answers(one.service(), env).stream().allMatch(Judge::starts);
     }
 
     /** In some order there is such an entry of the finding's key. */
@@ -209,25 +192,31 @@ final class Claims {
 
     /**
      * One of the finding's registries has this in common with another one, and the API does not
-     * start; or so it is where the built-ins are as they were.
+     * start; or with what a built-in has as soon as the collision that is denied with it is put right.
      */
     private boolean shares(JsonNode finding, Function<Registries.Registry, String> what) {
-        return Stream.of(env, withoutCollisions(Judge.uniform(Judge.text(finding, "key"))))
-                .anyMatch(given -> isFatal(given) && shares(given, finding, what));
-    }
-
-    private boolean shares(Map<String, String> given, JsonNode finding,
-            Function<Registries.Registry, String> what) {
-        String key = Judge.uniform(Judge.text(finding, "key"));
         /* A Helm registry may have its host name from a variable of the container's. */
         List<String> types = types(finding).contains("container") ? Registries.TYPES
                 : types(finding);
-        return bounds(sound(given)).stream().anyMatch(bound -> types.stream()
-                .map(bound::registries)
-                .anyMatch(all -> all.stream().anyMatch(mine ->
-                        Judge.uniform(mine.key()).equals(key) && all.stream().anyMatch(
-                                other -> other != mine
-                                        && what.apply(other).equals(what.apply(mine))))));
+        String key = Judge.uniform(Judge.text(finding, "key"));
+        boolean fatal = isFatal();
+        return bounds(sound(env)).stream().anyMatch(bound -> types.stream().anyMatch(type -> {
+            List<Registries.Registry> all = bound.registries(type);
+            return all.stream().filter(mine -> Judge.uniform(mine.key()).equals(key))
+                    .anyMatch(mine -> Stream
+                            .concat(fatal ? all.stream() : Stream.empty(), collided(type))
+                            .anyMatch(other -> other != mine
+                                    && what.apply(other).equals(what.apply(mine))));
+        }));
+    }
+
+    /** The built-ins that the denial calls taken over, as they are by themselves. */
+    private Stream<Registries.Registry> collided(String type) {
+        return bounds(Map.of()).get(0).registries(type).stream()
+                .filter(builtIn -> errors.stream().anyMatch(error ->
+                        Judge.text(error, "finding").equals("BuiltinCollision")
+                                && Judge.uniform(Judge.text(error, "key"))
+                                        .equals(Judge.uniform(builtIn.key()))));
     }
 
     /** A key that is a built-in's but for its spelling, and reads its properties. */
