@@ -191,8 +191,8 @@ final class Reference {
 
         private Reply(Input input) {
             this.input = input;
-            ConfigurableEnvironment environment = environment(input);
             try {
+                ConfigurableEnvironment environment = environment(input);
                 RegistryProperties properties = properties(environment, input.service(),
                         validator, all -> bound = Bound.of(all, environment, input.service(),
                                 Map.of()));
