@@ -70,6 +70,7 @@ const struct registry *registries_find(const struct registries *registries,
 struct maker {
     struct spring_element e[ENTRY_ELEMENTS];
     unsigned rank; /* lower is met earlier; the order within one is a hash map's */
+    bool proper;   /* not only keys with an underscore spell it so, as early */
 };
 
 /* What is met last of all: the API's own YAML. */
@@ -209,10 +210,19 @@ static bool same_spelling(struct arena *arena, const struct maker *maker,
     return true;
 }
 
-static void set_maker(struct maker *maker, const struct spring_name *name, unsigned rank)
+static bool is_nested(const struct declaration *declaration)
+{
+    return declaration != NULL && !declaration->injected &&
+           declaration->var.property == SPRING_UNKNOWN &&
+           declaration->var.nested_registry;
+}
+
+static void set_maker(struct maker *maker, const struct spring_name *name, unsigned rank,
+                      const struct declaration *declaration)
 {
     memcpy(maker->e, name->e, sizeof(maker->e));
     maker->rank = rank;
+    maker->proper = !is_nested(declaration);
 }
 
 /* Nothing comes of it: Spring goes on to the next name of the key. */
@@ -266,13 +276,6 @@ static bool differ(const struct registry *registry, const struct binding_entry *
                         builtin != NULL ? builtin->hostname : STR("")));
 }
 
-static bool is_nested(const struct declaration *declaration)
-{
-    return declaration != NULL && !declaration->injected &&
-           declaration->var.property == SPRING_UNKNOWN &&
-           declaration->var.nested_registry;
-}
-
 /* A name that looks like a key with an underscore is said to do nothing: then it must not
  * decide the tuning of the key either. */
 static bool tunes(struct grouper *grouper, const struct registry *registry,
@@ -293,14 +296,23 @@ static bool tunes(struct grouper *grouper, const struct registry *registry,
     return false;
 }
 
+/* All that makes it an entry is its tuning. */
+static bool is_tuning_only(const struct registry *registry)
+{
+    return !registry->defaults && registry->name == NULL && registry->hostname == NULL;
+}
+
 /* Another name of a known key, met later than the one it is bound under, or as likely
  * first. */
 static void meet_again(struct grouper *grouper, struct registry *registry,
                        struct maker *maker, const struct spring_name *name, unsigned rank,
                        const struct declaration *declaration)
 {
-    if (same_spelling(grouper->arena, maker, name))
+    bool later = rank != maker->rank;
+    if (same_spelling(grouper->arena, maker, name)) {
+        maker->proper = maker->proper || (!later && !is_nested(declaration));
         return;
+    }
     const struct binding_entry bound = {.name = {.winner = registry->name},
                                         .hostname = {.winner = registry->hostname},
                                         .scalar = registry->scalar,
@@ -308,18 +320,26 @@ static void meet_again(struct grouper *grouper, struct registry *registry,
                                         .invalid = registry->invalid,
                                         .exists = registry->exists};
     if (is_nothing(&bound)) {
-        set_maker(maker, name, rank);
+        set_maker(maker, name, rank, declaration);
         describe(grouper, registry, &name->e[4]);
         bind(grouper, name, rank, registry);
+        /* Had it come first, Spring might not look into an object of this one, either. */
+        registry->decided =
+            registry->decided || (registry->nested != NULL && is_tuning_only(registry));
         return;
     }
-    if (rank != maker->rank || declaration == NULL)
+    if (later ? maker->proper : declaration == NULL)
         return;
     struct registry other = *registry;
     struct binding_entry entry;
     bind_entry(grouper, name, &other, &entry);
-    if (is_nothing(&entry) || (!differ(registry, &bound, &entry) &&
-                               !tunes(grouper, registry, maker, declaration, &entry)))
+    bool tuned = tunes(grouper, registry, maker, declaration, &entry);
+    if (is_nothing(&entry))
+        later = tuned; /* then it makes nothing, but Spring remembers what it asked */
+    else if (!tuned && !differ(registry, &bound, &entry))
+        return;
+    registry->decided = registry->decided || later;
+    if (later || is_nothing(&entry))
         return;
     registry->ambiguous = declaration->injected ? registry->first : declaration;
     registry->by_order = true;
@@ -350,7 +370,7 @@ static struct registry *find_or_make(struct grouper *grouper, enum artifact arti
     if (registry == NULL || maker == NULL)
         return NULL;
     registry->artifact = artifact;
-    set_maker(maker, name, rank);
+    set_maker(maker, name, rank, declaration);
     describe(grouper, registry, key);
     bind(grouper, name, rank, registry);
     return registry;
@@ -473,7 +493,8 @@ static void forgive(struct arena *arena, const struct registries *registries)
         /* Or it is what makes a key that others fill in, or may be. */
         bool something = registry->exists || registry->scalar != NULL ||
                          registry->object != NULL || registry->invalid.count > 0;
-        bool makes = (something && !registry->proper) || registry->by_order;
+        bool makes =
+            (something && !registry->proper) || registry->by_order || registry->decided;
         if (makes || (filling.count > 0 &&
                       strmap_get(&filling, registry->nested->variable) != NULL))
             registry->nested = NULL;
