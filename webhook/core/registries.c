@@ -258,6 +258,13 @@ static bool is_broken(const struct registry *registry, const struct binding_entr
            is_blank(entry->hostname.winner, registry->defaults);
 }
 
+/* A custom key of the other two types is validated, and of no use. */
+static bool is_used(const struct registry *registry)
+{
+    return registry->artifact == ARTIFACT_CONTAINER ||
+           registry->artifact == ARTIFACT_HELM || registry->known;
+}
+
 /* Would Spring make something else of the key if it met the other name first? */
 static bool differ(const struct registry *registry, const struct binding_entry *a,
                    const struct binding_entry *b)
@@ -265,11 +272,8 @@ static bool differ(const struct registry *registry, const struct binding_entry *
     bool broken = is_broken(registry, a);
     if (broken != is_broken(registry, b))
         return true;
-    /* A custom key of the other two types is validated, and of no use. */
-    bool used = registry->artifact == ARTIFACT_CONTAINER ||
-                registry->artifact == ARTIFACT_HELM || registry->known;
     const struct builtin *builtin = registry->defaults ? registry->builtin : NULL;
-    return !broken && used &&
+    return !broken && is_used(registry) &&
            (!same_value(a->name.winner, b->name.winner,
                         builtin != NULL ? builtin->name : STR("")) ||
             !same_value(a->hostname.winner, b->hostname.winner,
@@ -336,7 +340,7 @@ static void meet_again(struct grouper *grouper, struct registry *registry,
     bool tuned = tunes(grouper, registry, maker, declaration, &entry);
     if (is_nothing(&entry))
         later = tuned; /* then it makes nothing, but Spring remembers what it asked */
-    else if (!tuned && !differ(registry, &bound, &entry))
+    else if (!(tuned && is_used(registry)) && !differ(registry, &bound, &entry))
         return;
     registry->decided = registry->decided || later;
     if (later || is_nothing(&entry))

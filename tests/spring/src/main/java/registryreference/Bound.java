@@ -129,7 +129,9 @@ record Bound(Map<String, Map<String, Entry>> entries, Map<String, Set<String>> c
     Map<String, Object> outline() {
         Map<String, Object> result = new TreeMap<>();
         entries.forEach((type, map) -> map.forEach((key, entry) -> result.put(type + " " + key,
-                entry.isComplete() ? entry : "broken")));
+                !entry.isComplete() ? "broken"
+                        : isServed(type) || Registries.KNOWN.containsKey(key) ? entry
+                                : "of no use")));
         failures.values().stream().filter(name -> name.getNumberOfElements() > 4)
                 .forEach(name -> result.put(name.getElement(3, Form.UNIFORM) + " "
                         + name.getElement(4, Form.ORIGINAL), "broken"));
