@@ -422,14 +422,15 @@ static void judge_together(const struct judge *judge, const struct registries *r
         (void)look_up(judge, &names, builtin->name, owner);
         (void)look_up(judge, &hosts, ngc ? helm_ngc : builtin->hostname, owner);
     }
-    /* The listed ones first, so that the blame falls on what is not in the policy. */
+    /* The listed ones first, so that the blame falls on what is not in the policy. What
+     * is left to chance is refused for that, and not said to be this or that. */
     for (size_t k = 0; k < 2 * registries->list.count; k++) {
         size_t i = k % registries->list.count;
         bool listed_turn = k < registries->list.count;
         const struct registry *registry = registries_at(registries, i);
         const struct declaration *host = registry->hostname;
         if ((registry->listed != NULL) != listed_turn || registry->artifact != artifact ||
-            !registry->exists || registry->inactive ||
+            !registry->exists || registry->inactive || registry->ambiguous != NULL ||
             (registry->builtin != NULL &&
              (!registry->known || registries_by_default(artifact, registry->builtin))) ||
             is_missing(registry, registry->name) || is_missing(registry, host))

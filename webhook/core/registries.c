@@ -480,8 +480,10 @@ static void detach(struct grouper *grouper)
 static void forgive(struct arena *arena, const struct registries *registries)
 {
     struct strmap filling = {.slots = NULL};
+    bool chance[ARTIFACT_COUNT] = {false}; /* then it may fill in what is met first */
     for (size_t i = 0; i < registries->list.count; i++) {
         struct registry *registry = registries_at(registries, i);
+        chance[registry->artifact] = chance[registry->artifact] || registry->by_order;
         const struct declaration *set[] = {registry->name, registry->hostname};
         for (size_t k = 0; k < 2; k++) {
             note(registry, set[k]);
@@ -497,8 +499,8 @@ static void forgive(struct arena *arena, const struct registries *registries)
         /* Or it is what makes a key that others fill in, or may be. */
         bool something = registry->exists || registry->scalar != NULL ||
                          registry->object != NULL || registry->invalid.count > 0;
-        bool makes =
-            (something && !registry->proper) || registry->by_order || registry->decided;
+        bool makes = (something && !registry->proper) || chance[registry->artifact] ||
+                     registry->decided;
         if (makes || (filling.count > 0 &&
                       strmap_get(&filling, registry->nested->variable) != NULL))
             registry->nested = NULL;
