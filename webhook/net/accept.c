@@ -34,7 +34,7 @@ enum worth {
     WORTH_SLOW_ASKING, /* has been sending one request for most of a second */
     WORTH_CROWD,       /* in the handshake, when half of all are */
     WORTH_IDLE,        /* was served; its client's next request opens a new one */
-    WORTH_NEW,         /* open for less than that: its request may be on its way */
+    WORTH_NEW,         /* open for less than that, or with something to be read */
     WORTH_HELLO,       /* in the handshake */
     WORTH_KINDS,       /* not to be closed */
 };
@@ -50,6 +50,8 @@ static enum worth worth_of(const struct conn *conn, int64_t now)
     case CONN_LINGER:
         return WORTH_LINGERING;
     case CONN_OPEN:
+        if (conn_idle(conn) && conn->readable && !conn->peer_eof)
+            return WORTH_NEW; /* what it asks has not been looked at yet */
         if (conn_idle(conn) && conn->answered > 0)
             return WORTH_IDLE;
         if (conn_idle(conn))

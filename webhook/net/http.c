@@ -37,23 +37,36 @@
 #define TURN_ANSWERS   1u /* of one connection, before others have their turn */
 
 /* The kernel takes a tenth of a millisecond for each MiB that is given back to it. So a
- * large body is given back in pieces, one a turn; its beginning says what is left. */
+ * large body is given back in pieces, after each step; its beginning says what is left,
+ * and what it holds of the budget until then. */
 struct scrap {
     struct scrap *next;
-    size_t size;
+    size_t size, budget;
 };
 
-static void give_back(struct worker *worker, struct buf *body)
+static void free_budget(struct worker *worker, size_t *budget, size_t most)
 {
-    size_t size = body->size;
-    body->failed = false; /* one that grew too long is given back all the same */
-    void *data = size >= SCRAP_LEAST ? buf_steal(body, &size) : NULL;
+    size_t freed = *budget < most ? *budget : most;
+    *budget -= freed;
+    atomic_fetch_sub(&worker->server->large_bodies, freed);
+    worker->given_back += freed;
+}
+
+static void give_back(struct conn *conn)
+{
+    struct worker *worker = conn->worker;
+    struct exchange *x = &conn->exchange;
+    size_t size = x->body.size;
+    x->body.failed = false; /* one that grew too long is given back all the same */
+    void *data = size >= SCRAP_LEAST ? buf_steal(&x->body, &size) : NULL;
     if (data != NULL) {
         struct scrap *scrap = data;
-        *scrap = (struct scrap){.next = worker->scrap, .size = size};
+        *scrap = (struct scrap){.next = worker->scrap, .size = size, .budget = x->budget};
         worker->scrap = scrap;
+        x->budget = 0;
     }
-    buf_done(body);
+    buf_done(&x->body);
+    free_budget(worker, &x->budget, SIZE_MAX);
 }
 
 void http_scrap(struct worker *worker)
@@ -67,24 +80,21 @@ void http_scrap(struct worker *worker)
         char *piece = (char *)scrap + (end - begin - SCRAP_PIECE);
         (void)madvise(piece, SCRAP_PIECE, MADV_DONTNEED);
         scrap->size = end - begin - SCRAP_PIECE;
+        free_budget(worker, &scrap->budget, SCRAP_PIECE);
         return;
     }
     worker->scrap = scrap->next;
+    free_budget(worker, &scrap->budget, SIZE_MAX);
     mem_free(scrap);
 }
 
 void http_reset(struct conn *conn)
 {
     struct exchange *x = &conn->exchange;
-    if (x->budget > 0) {
-        atomic_fetch_sub(&conn->worker->server->large_bodies, x->budget);
-        conn->worker->given_back += x->budget;
-    }
-    give_back(conn->worker, &x->body);
+    give_back(conn);
     x->begun = x->checked = x->expects = x->queued = x->review = false;
     x->error = 0;
     x->path_size = 0;
-    x->budget = 0;
 }
 
 /* --- answers ------------------------------------------------------------------ */
@@ -153,7 +163,7 @@ static enum MHD_Result handle(struct conn *conn, struct MHD_Connection *connecti
     struct net_response answer = {.status = 200, .content_type = "application/json"};
     buf_init(&answer.body, ANSWER_MAXIMUM);
     handlers->handle(handlers->context, &request, &answer);
-    give_back(conn->worker, &x->body);
+    give_back(conn);
     if (answer.body.failed || (answer.body.size == 0 && answer.status >= 400)) {
         buf_done(&answer.body);
         return give_error(conn, connection, answer.status >= 400 ? answer.status : 500);

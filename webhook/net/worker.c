@@ -204,6 +204,7 @@ static void move_rest(struct worker *worker)
         worker->rest_taken++;
         step(worker, conn);
         answer(worker);
+        http_scrap(worker); /* a step takes in less than a piece: so it never piles up */
         if (clock_mono_nanos() >= worker->slice_end)
             break;
     }
@@ -287,7 +288,7 @@ static void begin_stop(struct worker *worker)
     for (struct conn *conn = worker->all; conn != NULL; conn = next) {
         next = conn->next;
         int64_t soon = worker->now + FRESH_STOP_MS;
-        if (conn_idle(conn) && conn->answered > 0) {
+        if (conn_idle(conn) && conn->answered > 0 && !conn->readable) {
             conn_finish(conn, worker->now);
         } else if ((conn_idle(conn) || conn->state != CONN_OPEN) &&
                    conn->deadline > soon) {

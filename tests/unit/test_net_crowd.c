@@ -1,0 +1,160 @@
+/* Large bodies beside a crowd that keeps the worker busy: what they had goes back to the
+ * system as fast as more comes, so that the process stays as small as the budget says.
+ * Long turns are what it takes: forty clients, each answer of 0.2 ms. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/server.h"
+#include "tests/unit/support/net_fixture.h"
+#include "util/clock.h"
+
+enum { SMALL = 40, LARGE = 12, CLIENTS = SMALL + LARGE };
+#define BODY_BYTES (8u << 20)
+#define SECONDS    2
+#define BUDGET_MIB 64 /* http.c, LARGE_BODIES */
+/* What else there may be: one mapping that grows for each connection, the heap's holes.
+ */
+#define SLACK_MIB 48
+
+static const char small[] = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Type: "
+                            "application/json\r\nContent-Length: 2\r\n\r\n{}";
+static const char head[] = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Type: "
+                           "application/json\r\nContent-Length: 8388608\r\n\r\n";
+
+static enum net_route route(void *context, struct str path, bool plain)
+{
+    (void)context, (void)path, (void)plain;
+    return NET_ROUTE_POST;
+}
+
+static void handle(void *context, const struct net_request *request,
+                   struct net_response *answer)
+{
+    long *handled = context;
+    bool large = request->body.n > 2;
+    int64_t end = clock_mono_nanos() + 200000;
+    while (!large && clock_mono_nanos() < end)
+        ;
+    handled[large]++;
+    answer->status = large ? 400 : 200;
+    buf_text(&answer->body, "{}");
+}
+
+static long resident_mib(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    must(file != NULL && fscanf(file, "%*d %ld", &pages) == 1, "/proc/self/statm");
+    fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024) / 1024;
+}
+
+static void dial(struct pollfd *client, unsigned port, bool large)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0, "connect");
+    must(fcntl(fd, F_SETFL, O_NONBLOCK) == 0, "O_NONBLOCK");
+    *client = (struct pollfd){.fd = fd, .events = large ? POLLIN | POLLOUT : POLLIN};
+    if (!large)
+        (void)send(fd, small, sizeof(small) - 1, MSG_NOSIGNAL);
+}
+
+/* The next bytes of a large request; `at` of them have left. */
+static void send_large(struct pollfd *client, size_t *at)
+{
+    static const char junk[65536];
+    const size_t beginning = sizeof(head) - 1;
+    size_t left = beginning + BODY_BYTES - *at;
+    ssize_t n;
+    if (*at < beginning)
+        n = send(client->fd, head + *at, beginning - *at, MSG_NOSIGNAL);
+    else
+        n = send(client->fd, junk, left < sizeof(junk) ? left : sizeof(junk),
+                 MSG_NOSIGNAL);
+    if (n > 0)
+        *at += (size_t)n;
+    if (*at == beginning + BODY_BYTES)
+        client->events = POLLIN;
+}
+
+static void move(struct pollfd *client, size_t *at, unsigned port, bool large)
+{
+    char answer[4096];
+    if (client->revents & (POLLIN | POLLHUP | POLLERR)) {
+        ssize_t n = recv(client->fd, answer, sizeof(answer), 0);
+        if (n <= 0) { /* refused, as too large bodies are while others are there */
+            close(client->fd);
+            dial(client, port, large);
+        } else if (large) {
+            client->events = POLLIN | POLLOUT;
+        } else {
+            (void)send(client->fd, small, sizeof(small) - 1, MSG_NOSIGNAL);
+        }
+        *at = 0;
+    } else if (client->revents & POLLOUT) {
+        send_large(client, at);
+    }
+}
+
+static void a_crowd_and_large_bodies(void **state)
+{
+    (void)state;
+    long handled[2] = {0, 0};
+    const struct net_options options = {
+        .listen = "127.0.0.1:0",
+        .metrics_listen = "127.0.0.1:0",
+        .threads = 1,
+        .handlers = {.context = handled, .route = route, .handle = handle}};
+    struct err err = {0};
+    /* As main() does: large ones are mapped, and unmapped when freed. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    struct net_server *server = net_server_start(&options, NULL, &err);
+    assert_non_null(server);
+    unsigned port = net_server_metrics_port(server);
+    struct pollfd clients[CLIENTS];
+    size_t at[CLIENTS] = {0};
+    for (int i = 0; i < CLIENTS; i++)
+        dial(&clients[i], port, i >= SMALL);
+    long before = resident_mib(), most = before;
+    int64_t end = clock_mono_millis() + SECONDS * 1000;
+    while (clock_mono_millis() < end) {
+        must(poll(clients, CLIENTS, 100) >= 0, "poll");
+        for (int i = 0; i < CLIENTS; i++)
+            move(&clients[i], &at[i], port, i >= SMALL);
+        long now = resident_mib();
+        most = now > most ? now : most;
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        close(clients[i].fd);
+    net_server_stop(server, 1000);
+    print_message("%ld small, %ld large; %ld MiB before, %ld at most\n", handled[0],
+                  handled[1], before, most);
+    assert_true(handled[0] > SMALL);
+    assert_true(handled[1] > 0);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    assert_in_range(most - before, 0, BUDGET_MIB + SLACK_MIB);
+#endif
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_crowd_and_large_bodies)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
