@@ -189,8 +189,11 @@ static void judge_helm_client(const struct judge *judge,
                               const struct registry *registry)
 {
     if (!judge->whole || registry->artifact != ARTIFACT_HELM || !registry->known ||
-        registry->inactive ||
-        registries_find(registries, ARTIFACT_CONTAINER, registry->map_key) != NULL)
+        registry->inactive)
+        return;
+    const struct registry *container =
+        registries_find(registries, ARTIFACT_CONTAINER, registry->map_key);
+    if (container != NULL && container->exists)
         return;
     judge_report(judge, FINDING_INCOMPLETE_REGISTRY, SEVERITY_ERROR, registry,
                  registry->first,

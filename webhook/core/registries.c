@@ -294,7 +294,9 @@ static bool tunes(struct grouper *grouper, const struct registry *registry,
     memcpy(name.e, maker->e, sizeof(maker->e));
     bind_entry(grouper, &name, &copy, &bound);
     for (size_t i = 0; i < BINDING_TUNINGS; i++) {
-        if (!same_value(bound.tuning[i], other->tuning[i], STR("")))
+        const struct declaration *mine = bound.tuning[i], *theirs = other->tuning[i];
+        /* One that is empty is not one that is not there: it need not convert. */
+        if ((mine == NULL) != (theirs == NULL) || !same_value(mine, theirs, STR("")))
             return true;
     }
     return false;
@@ -451,7 +453,7 @@ static bool collides(struct grouper *grouper, const struct registry *registry)
                       str_eq(builtin->key, STR("acr")) || !builtin_has_host(builtin));
     const struct registry *known = registries_find(
         grouper->out, elsewhere ? ARTIFACT_CONTAINER : registry->artifact, builtin->key);
-    if (known == NULL && !by_default)
+    if ((known == NULL || !known->exists) && !by_default)
         return true; /* it asks for an entry that is not there */
     const struct declaration *host = known != NULL ? known->hostname : NULL;
     return same_as_builtin(registry->name, NULL, builtin->name) ||
