@@ -15,8 +15,8 @@
 #include "admit/config_maps.h"
 #include "app/cluster.h"
 #include "tests/unit/support/api_server.h"
+#include "tests/unit/support/publish_fixture.h"
 #include "util/clock.h"
-#include "util/log.h"
 #include "util/mem.h"
 
 #define POLICIES    "/api/v1/namespaces/hook/configmaps"
@@ -37,10 +37,7 @@
 
 struct fixture {
     struct api_server *server;
-    struct snapshots *snapshots;
-    struct metrics *metrics;
-    struct health health;
-    struct publish publish;
+    struct publish_fixture app;
     struct cluster *cluster;
     struct app_cluster options;
     char kubeconfig[64];
@@ -55,16 +52,8 @@ static void on_policy(void *context, const struct policy *policy)
 static int set_up(void **state)
 {
     static struct fixture it;
-    it = (struct fixture){.server = api_start(),
-                          .snapshots = snapshots_new(NULL),
-                          .metrics = metrics_new("1", "c")};
-    health_init(&it.health, it.snapshots);
-    it.publish = (struct publish){.snapshots = it.snapshots,
-                                  .health = &it.health,
-                                  .metrics = it.metrics,
-                                  .on_policy = on_policy,
-                                  .context = &it};
-    publish_init(&it.publish);
+    it = (struct fixture){.server = api_start()};
+    publish_fixture_init(&it.app, on_policy, &it);
     snprintf(it.kubeconfig, sizeof(it.kubeconfig), "/tmp/test_app_cluster.XXXXXX");
     api_kubeconfig(it.server, it.kubeconfig);
     it.options = (struct app_cluster){.policy_configmap = "hook/policy",
@@ -77,9 +66,7 @@ static int tear_down(void **state)
 {
     struct fixture *it = *state;
     cluster_free(it->cluster);
-    publish_done(&it->publish);
-    metrics_free(it->metrics);
-    snapshots_free(it->snapshots);
+    publish_fixture_done(&it->app);
     api_stop(it->server);
     unlink(it->kubeconfig);
     return 0;
@@ -88,9 +75,9 @@ static int tear_down(void **state)
 static bool join(struct fixture *it, struct err *err)
 {
     const struct cluster_setup setup = {.options = &it->options,
-                                        .publish = &it->publish,
-                                        .health = &it->health,
-                                        .metrics = it->metrics,
+                                        .publish = &it->app.publish,
+                                        .health = &it->app.health,
+                                        .metrics = it->app.metrics,
                                         .listen = "127.0.0.1:0"};
     it->cluster = cluster_new(&setup, err);
     return it->cluster != NULL;
@@ -107,7 +94,7 @@ static void start(struct fixture *it)
 static bool in_force(struct fixture *it, const char *name)
 {
     NRW_AUTO_SNAPSHOT struct snapshot now;
-    snapshots_take(it->snapshots, &now);
+    snapshots_take(it->app.snapshots, &now);
     return now.policy == NULL ? name[0] == '\0'
                               : now.policy->registry_count == 1 &&
                                     str_eq(now.policy->registries[0].name, str_of(name));
@@ -116,7 +103,7 @@ static bool in_force(struct fixture *it, const char *name)
 static bool has_maps(struct fixture *it, size_t count)
 {
     NRW_AUTO_SNAPSHOT struct snapshot now;
-    snapshots_take(it->snapshots, &now);
+    snapshots_take(it->app.snapshots, &now);
     size_t n = 0;
     if (now.config_maps != NULL)
         config_maps_items(now.config_maps, &n);
@@ -127,7 +114,7 @@ static bool exposes(struct fixture *it, const char *line)
 {
     NRW_AUTO_BUF struct buf out;
     buf_init(&out, 1u << 20);
-    metrics_write(it->metrics, &out);
+    metrics_write(it->app.metrics, &out);
     return str_find(buf_view(&out), str_of(line)) < out.size;
 }
 
@@ -207,7 +194,7 @@ static void a_policy_comes_and_goes(void **state)
     assert_true(AWAIT(ready(it, "")));
     assert_true(
         TOLD("hook", "\"reason\":\"Accepted\"", "\"type\":\"Normal\"", "\"u-1\""));
-    assert_false(atomic_load(&it->health.policy_stale));
+    assert_false(atomic_load(&it->app.health.policy_stale));
     assert_true(exposes(it, "nvcf_registry_webhook_kube_requests_total{verb=\"list\","));
     NRW_AUTO_BUF struct buf bundle;
     buf_init(&bundle, 100);
@@ -233,9 +220,9 @@ static void what_is_no_policy(void **state)
         api_set(it->server, "WATCH " POLICIES, 200, changes[i].change);
         api_set(it->server, "GET " MAPS, 200, LIST(""));
         api_set(it->server, EVENTS, 201, NULL);
-        atomic_store(&it->health.policy_stale, false);
+        atomic_store(&it->app.health.policy_stale, false);
         start(it);
-        assert_true(AWAIT(atomic_load(&it->health.policy_stale)));
+        assert_true(AWAIT(atomic_load(&it->app.health.policy_stale)));
         assert_true(in_force(it, "GitHub"));
         assert_true(TOLD("hook", "\"reason\":\"Rejected\"", "\"type\":\"Warning\"",
                          changes[i].note));
@@ -247,7 +234,7 @@ static void what_is_no_policy(void **state)
     api_set(it->server, "GET " POLICIES, 200, LIST(POLICY("12", GOOD)));
     api_set(it->server, "WATCH " POLICIES, 200, "");
     start(it); /* a good one is not stale */
-    assert_true(AWAIT(!atomic_load(&it->health.policy_stale)));
+    assert_true(AWAIT(!atomic_load(&it->app.health.policy_stale)));
 }
 
 static void without_any(void **state)
@@ -259,7 +246,7 @@ static void without_any(void **state)
     assert_true(TOLD("hook", "there is no policy yet, and requests are refused",
                      "\"Rejected\"", "\"kind\":\"ConfigMap\""));
     assert_true(in_force(it, ""));
-    assert_true(atomic_load(&it->health.policy_stale));
+    assert_true(atomic_load(&it->app.health.policy_stale));
 }
 
 /* What is not known is not ready, and says what is missing. */
@@ -428,10 +415,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(admissions_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(allocations_fail, set_up, tear_down),
     };
-    log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_JSON);
-    json_set_alloc_funcs(mem_alloc, mem_free);
-    json_object_seed(0);
-    if (!kube_global_init(NULL))
+    if (!api_tests_begin())
         return 1;
     return cmocka_run_group_tests_name("app_cluster", tests, NULL, NULL);
 }

@@ -19,7 +19,6 @@
 #include "kube/base64.h"
 #include "tests/unit/support/api_server.h"
 #include "util/clock.h"
-#include "util/log.h"
 #include "util/mem.h"
 
 #define ADMISSION  "/apis/admissionregistration.k8s.io/v1/"
@@ -529,10 +528,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_call_that_is_not_verified, set_up, tear_down),
         cmocka_unit_test_setup_teardown(any_allocation_fails, set_up, tear_down),
     };
-    log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_JSON);
-    json_set_alloc_funcs(mem_lib_alloc, mem_lib_free);
-    json_object_seed(0);
-    if (!kube_global_init(NULL))
+    if (!api_tests_begin())
         return 1;
+    json_set_alloc_funcs(mem_lib_alloc, mem_lib_free); /* not what is made to fail here */
     return cmocka_run_group_tests_name("certs_cluster", tests, NULL, NULL);
 }

@@ -9,12 +9,10 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <jansson.h>
 
 #include "certs/bundle.h"
 #include "certs/store.h"
 #include "tests/unit/support/api_server.h"
-#include "util/log.h"
 #include "util/mem.h"
 
 #define SECRETS "/api/v1/namespaces/ns/secrets"
@@ -400,10 +398,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_no_configuration, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bundles_are_written, set_up, tear_down),
     };
-    log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_JSON);
-    json_set_alloc_funcs(mem_alloc, mem_free);
-    json_object_seed(0);
-    if (!kube_global_init(NULL))
+    if (!api_tests_begin())
         return 1;
     return cmocka_run_group_tests_name("certs_store", tests, NULL, NULL);
 }

@@ -12,7 +12,6 @@
 #include "kube/lease.h"
 #include "tests/unit/support/api_server.h"
 #include "util/clock.h"
-#include "util/log.h"
 #include "util/mem.h"
 
 #define LEASES "/apis/coordination.k8s.io/v1/namespaces/ns/leases"
@@ -337,10 +336,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nonsense_makes_no_leader, set_up, tear_down),
         cmocka_unit_test_setup_teardown(any_allocation_fails, set_up, tear_down),
     };
-    log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_JSON);
-    json_set_alloc_funcs(mem_alloc, mem_free);
-    json_object_seed(0);
-    if (!kube_global_init(NULL))
+    if (!api_tests_begin())
         return 1;
     return cmocka_run_group_tests_name("kube_leader", tests, NULL, NULL);
 }

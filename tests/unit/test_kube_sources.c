@@ -14,8 +14,8 @@
 
 #include "kube/sources.h"
 #include "kube/watch_line.h"
+#include "tests/unit/support/api_server.h"
 #include "tests/unit/support/script_server.h"
-#include "util/log.h"
 #include "util/mem.h"
 
 #define OK                                                                               \
@@ -177,11 +177,7 @@ int main(void)
         cmocka_unit_test(what_is_told),
         cmocka_unit_test(any_allocation_fails),
     };
-    /* Only this program's lines matter here. */
-    log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_JSON);
-    json_set_alloc_funcs(mem_alloc, mem_free);
-    json_object_seed(0);
-    if (!kube_global_init(NULL))
+    if (!api_tests_begin())
         return 1;
     return cmocka_run_group_tests_name("kube_sources", tests, NULL, NULL);
 }

@@ -11,10 +11,10 @@
 #include <cmocka.h>
 #include <openssl/ssl.h>
 
-#include "app/publish.h"
 #include "certs/issue.h"
 #include "tests/unit/support/net_fixture.h"
 #include "tests/unit/support/net_peer.h"
+#include "tests/unit/support/publish_fixture.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -28,10 +28,7 @@
          "  X: {name: X, hostname: 'https://x'}\n"
 
 struct fixture {
-    struct snapshots *snapshots;
-    struct metrics *metrics;
-    struct health health;
-    struct publish publish;
+    struct publish_fixture app;
     unsigned policies; /* that have come into force */
     struct identity *one, *two;
 };
@@ -45,17 +42,9 @@ static void on_policy(void *context, const struct policy *policy)
 static int set_up(void **state)
 {
     static struct fixture it;
-    it = (struct fixture){.snapshots = snapshots_new(NULL),
-                          .metrics = metrics_new("1", "c"),
-                          .one = identity_new(NULL, "one", "localhost"),
+    it = (struct fixture){.one = identity_new(NULL, "one", "localhost"),
                           .two = identity_new(NULL, "two", "localhost")};
-    health_init(&it.health, it.snapshots);
-    it.publish = (struct publish){.snapshots = it.snapshots,
-                                  .health = &it.health,
-                                  .metrics = it.metrics,
-                                  .on_policy = on_policy,
-                                  .context = &it};
-    publish_init(&it.publish);
+    publish_fixture_init(&it.app, on_policy, &it);
     *state = &it;
     return 0;
 }
@@ -63,9 +52,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *it = *state;
-    publish_done(&it->publish);
-    metrics_free(it->metrics);
-    snapshots_free(it->snapshots);
+    publish_fixture_done(&it->app);
     identity_free(it->one);
     identity_free(it->two);
     return 0;
@@ -74,7 +61,7 @@ static int tear_down(void **state)
 static size_t registries(struct fixture *it)
 {
     NRW_AUTO_SNAPSHOT struct snapshot now;
-    snapshots_take(it->snapshots, &now);
+    snapshots_take(it->app.snapshots, &now);
     return now.policy != NULL ? now.policy->registry_count : 0;
 }
 
@@ -82,7 +69,7 @@ static void assert_exposed(struct fixture *it, const char *line)
 {
     NRW_AUTO_BUF struct buf out;
     buf_init(&out, 1u << 20);
-    metrics_write(it->metrics, &out);
+    metrics_write(it->app.metrics, &out);
     if (str_find(buf_view(&out), str_of(line)) == out.size)
         fail_msg("not exposed: %s\n%s", line, out.data);
 }
@@ -98,30 +85,30 @@ static void policies(void **state)
 {
     struct fixture *it = *state;
     struct err err = {0};
-    assert_false(publish_policy(&it->publish, STR(BAD), "t", PUBLISH_QUIETLY, &err));
+    assert_false(publish_policy(&it->app.publish, STR(BAD), "t", PUBLISH_QUIETLY, &err));
     assert_int_equal(err.code, ERR_INVALID);
     assert_non_null(strstr(err.message, "line 4"));
     assert_exposed(it, POLICY_FAILURES "0\n");
-    assert_false(publish_policy(&it->publish, STR(BAD), "t", PUBLISH_ALOUD, &err));
+    assert_false(publish_policy(&it->app.publish, STR(BAD), "t", PUBLISH_ALOUD, &err));
     assert_exposed(it, POLICY_FAILURES "1\n");
     assert_int_equal(registries(it), 0);
-    assert_true(publish_policy(&it->publish, STR(ONE), "t", PUBLISH_ALOUD, &err));
+    assert_true(publish_policy(&it->app.publish, STR(ONE), "t", PUBLISH_ALOUD, &err));
     assert_exposed(it, POLICY_RELOADS "0\n"); /* the first is no reload */
-    assert_true(publish_policy(&it->publish, STR(TWO), "t", PUBLISH_QUIETLY, &err));
+    assert_true(publish_policy(&it->app.publish, STR(TWO), "t", PUBLISH_QUIETLY, &err));
     assert_exposed(it, POLICY_RELOADS "1\n");
     assert_int_equal(registries(it), 2);
     static const char *const no_policy[] = {"", "\n", "a: [", "7", "kind: Pod\n", BAD};
     for (size_t i = 0; i < NRW_COUNT(no_policy); i++) {
         err = (struct err){0};
-        assert_false(
-            publish_policy(&it->publish, str_of(no_policy[i]), "t", PUBLISH_ALOUD, &err));
+        assert_false(publish_policy(&it->app.publish, str_of(no_policy[i]), "t",
+                                    PUBLISH_ALOUD, &err));
         assert_true(err.code == ERR_INVALID || err.code == ERR_SYNTAX);
         assert_true(err.message[0] != '\0');
     }
     assert_exposed(it, POLICY_FAILURES "7\n");
     assert_int_equal(registries(it), 2);
     assert_int_equal(it->policies, 2);
-    assert_false(publish_policy(&it->publish, STR(BAD), "t", PUBLISH_ALOUD, NULL));
+    assert_false(publish_policy(&it->app.publish, STR(BAD), "t", PUBLISH_ALOUD, NULL));
 }
 
 /* --- certificates ----------------------------------------------------------------- */
@@ -137,7 +124,7 @@ static struct publish_pair pair_of(const struct identity *identity)
 static bool publish_it(struct fixture *it, const struct publish_pair *pair,
                        enum publish_tone tone, struct err *err)
 {
-    return publish_certificate(&it->publish, pair, tone, err);
+    return publish_certificate(&it->app.publish, pair, tone, err);
 }
 
 static void certificates(void **state)
@@ -163,13 +150,13 @@ static void certificates(void **state)
     pair.client_ca_pem = STR("no CA");
     assert_false(publish_it(it, &pair, PUBLISH_ALOUD, &err));
     assert_exposed(it, ROTATION_FAILS "5\n");
-    snapshots_certificate(it->snapshots, &facts);
+    snapshots_certificate(it->app.snapshots, &facts);
     assert_false(facts.present);
-    assert_null(it->publish.waiting);
+    assert_null(it->app.publish.waiting);
     pair = pair_of(it->one);
     assert_true(publish_it(it, &pair, PUBLISH_ALOUD, &err));
-    assert_non_null(it->publish.waiting);
-    snapshots_certificate(it->snapshots, &facts);
+    assert_non_null(it->app.publish.waiting);
+    snapshots_certificate(it->app.snapshots, &facts);
     assert_true(facts.present);
     assert_in_range(facts.not_after - facts.not_before, 86400, 86500);
     assert_exposed(it, ROTATIONS "0\n");
@@ -200,7 +187,7 @@ static void an_expired_one_is_taken(void **state)
     assert_true(publish_it(it, &pair, PUBLISH_ALOUD, &err));
     NRW_AUTO_BUF struct buf out;
     buf_init(&out, 1000);
-    assert_false(health_ready(&it->health, clock_wall_seconds(), &out));
+    assert_false(health_ready(&it->app.health, clock_wall_seconds(), &out));
     assert_non_null(strstr(out.data, "certificate: it expired at "));
 }
 
@@ -239,27 +226,27 @@ static void a_server_is_handed_what_is_new(void **state)
     struct err err = {0};
     struct publish_pair pair = pair_of(it->one);
     assert_true(publish_it(it, &pair, PUBLISH_ALOUD, &err));
-    assert_int_equal(publish_port(&it->publish), 0);
+    assert_int_equal(publish_port(&it->app.publish), 0);
     struct net_options options = peer_options(&counts);
-    struct net_server *server = net_server_start(&options, it->publish.waiting, &err);
+    struct net_server *server = net_server_start(&options, it->app.publish.waiting, &err);
     assert_non_null(server);
-    publish_open(&it->publish, server);
-    assert_null(it->publish.waiting);
-    assert_int_equal(publish_port(&it->publish), net_server_port(server));
+    publish_open(&it->app.publish, server);
+    assert_null(it->app.publish.waiting);
+    assert_int_equal(publish_port(&it->app.publish), net_server_port(server));
     assert_shown(server, NULL, "one");
     pair = pair_of(it->two);
     assert_true(publish_it(it, &pair, PUBLISH_ALOUD, &err));
-    assert_null(it->publish.waiting);
+    assert_null(it->app.publish.waiting);
     assert_shown(server, NULL, "two");
     pair.key_pem = str_of(it->one->key_pem);
     assert_false(publish_it(it, &pair, PUBLISH_ALOUD, &err));
     assert_shown(server, NULL, "two");
-    publish_close(&it->publish);
-    assert_int_equal(publish_port(&it->publish), 0);
+    publish_close(&it->app.publish);
+    assert_int_equal(publish_port(&it->app.publish), 0);
     net_server_stop(server, 1000);
     pair = pair_of(it->one); /* too late: it waits, and is freed in the end */
     assert_true(publish_it(it, &pair, PUBLISH_ALOUD, &err));
-    assert_non_null(it->publish.waiting);
+    assert_non_null(it->app.publish.waiting);
 }
 
 /* The client CA comes by itself, before the certificate and after it. */
@@ -271,23 +258,23 @@ static void a_client_ca_apart(void **state)
     struct publish_pair pair = pair_of(it->one);
     pair.client_ca_pem = str_null();
     assert_false(
-        publish_client_ca(&it->publish, STR("none"), "t", PUBLISH_QUIETLY, &err));
+        publish_client_ca(&it->app.publish, STR("none"), "t", PUBLISH_QUIETLY, &err));
     assert_exposed(it, ROTATION_FAILS "0\n");
-    assert_false(publish_client_ca(&it->publish, STR(""), "t", PUBLISH_ALOUD, &err));
+    assert_false(publish_client_ca(&it->app.publish, STR(""), "t", PUBLISH_ALOUD, &err));
     assert_exposed(it, ROTATION_FAILS "1\n");
-    assert_true(publish_client_ca(&it->publish, str_of(it->one->cert_pem), "t",
+    assert_true(publish_client_ca(&it->app.publish, str_of(it->one->cert_pem), "t",
                                   PUBLISH_ALOUD, &err));
-    assert_null(it->publish.waiting);
+    assert_null(it->app.publish.waiting);
     assert_true(publish_it(it, &pair, PUBLISH_ALOUD, &err));
     struct net_options options = peer_options(&counts);
-    struct net_server *server = net_server_start(&options, it->publish.waiting, &err);
+    struct net_server *server = net_server_start(&options, it->app.publish.waiting, &err);
     assert_non_null(server);
-    publish_open(&it->publish, server);
+    publish_open(&it->app.publish, server);
     assert_shown(server, NULL, "");
     assert_shown(server, it->two, "");
     assert_shown(server, it->one, "one");
     /* Another CA beside the same certificate. */
-    assert_true(publish_client_ca(&it->publish, str_of(it->two->cert_pem), "t",
+    assert_true(publish_client_ca(&it->app.publish, str_of(it->two->cert_pem), "t",
                                   PUBLISH_ALOUD, &err));
     assert_shown(server, it->one, "");
     assert_shown(server, it->two, "one");
@@ -295,11 +282,12 @@ static void a_client_ca_apart(void **state)
     pair = pair_of(it->two);
     pair.client_ca_pem = str_null();
     assert_true(publish_it(it, &pair, PUBLISH_ALOUD, &err));
-    assert_false(publish_client_ca(&it->publish, STR("none"), "t", PUBLISH_ALOUD, &err));
+    assert_false(
+        publish_client_ca(&it->app.publish, STR("none"), "t", PUBLISH_ALOUD, &err));
     assert_exposed(it, ROTATION_FAILS "2\n");
     assert_shown(server, it->one, "");
     assert_shown(server, it->two, "two");
-    publish_close(&it->publish);
+    publish_close(&it->app.publish);
     net_server_stop(server, 1000);
 }
 
@@ -307,13 +295,13 @@ static void a_client_ca_apart(void **state)
 static void any_allocation_fails(void **state)
 {
     struct fixture *it = *state;
-    assert_true(publish_policy(&it->publish, STR(ONE), "t", PUBLISH_ALOUD, NULL));
+    assert_true(publish_policy(&it->app.publish, STR(ONE), "t", PUBLISH_ALOUD, NULL));
     bool good = false;
     unsigned refused = 0;
     for (unsigned long k = 1; !good && k < 1000; k++) {
         struct err err = {0};
         mem_fail_nth(k);
-        good = publish_policy(&it->publish, STR(TWO), "t", PUBLISH_ALOUD, &err);
+        good = publish_policy(&it->app.publish, STR(TWO), "t", PUBLISH_ALOUD, &err);
         mem_fail_nth(0);
         refused += !good;
         assert_int_equal(err.code, good ? ERR_NONE : ERR_NOMEM);
@@ -328,9 +316,10 @@ static void any_allocation_fails(void **state)
         for (unsigned long k = 1; !good && k < 1000; k++) {
             struct err err = {0};
             mem_fail_nth(k);
-            good = step == 1 ? publish_it(it, &pair, PUBLISH_ALOUD, &err)
-                             : publish_client_ca(&it->publish, str_of(it->two->cert_pem),
-                                                 "t", PUBLISH_ALOUD, &err);
+            good = step == 1
+                       ? publish_it(it, &pair, PUBLISH_ALOUD, &err)
+                       : publish_client_ca(&it->app.publish, str_of(it->two->cert_pem),
+                                           "t", PUBLISH_ALOUD, &err);
             mem_fail_nth(0);
             refused += !good;
             assert_int_equal(err.code, good ? ERR_NONE : ERR_NOMEM);

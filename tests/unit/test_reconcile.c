@@ -8,13 +8,11 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <jansson.h>
 
 #include "app/reconcile.h"
 #include "policy/policy_load.h"
 #include "tests/unit/support/api_server.h"
 #include "util/clock.h"
-#include "util/log.h"
 #include "util/mem.h"
 
 #define LEASE       "/apis/coordination.k8s.io/v1/namespaces/ns/leases/" RECONCILE_LEASE
@@ -295,10 +293,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(allocations_fail, set_up, tear_down),
     };
-    log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_JSON);
-    json_set_alloc_funcs(mem_alloc, mem_free);
-    json_object_seed(0);
-    if (!kube_global_init(NULL))
+    if (!api_tests_begin())
         return 1;
     return cmocka_run_group_tests_name("reconcile", tests, NULL, NULL);
 }

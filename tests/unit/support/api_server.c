@@ -2,6 +2,7 @@
  * connection, so that one that hangs holds up no other. */
 #include "tests/unit/support/api_server.h"
 
+#include <jansson.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -14,6 +15,8 @@
 
 #include "tests/unit/support/net_fixture.h"
 #include "util/attr.h"
+#include "util/log.h"
+#include "util/mem.h"
 
 #define RULES    128
 #define REQUESTS 4096
@@ -279,6 +282,14 @@ void api_kubeconfig(const struct api_server *server, char *path)
             "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:%u'}}]\n",
             server->port);
     close(fd);
+}
+
+bool api_tests_begin(void)
+{
+    log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_JSON);
+    json_set_alloc_funcs(mem_alloc, mem_free);
+    json_object_seed(0);
+    return kube_global_init(NULL);
 }
 
 struct kube_client *api_client(const struct api_server *server)

@@ -12,6 +12,10 @@
 
 struct api_server;
 
+/* In main, before anything else: no log but errors, jansson allocates by util/mem.h, and
+ * the client's library is ready. False: it is not. */
+bool api_tests_begin(void);
+
 struct api_server *api_start(void);
 void api_stop(struct api_server *server);
 unsigned api_port(const struct api_server *server);
