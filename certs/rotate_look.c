@@ -48,7 +48,7 @@ static void look_at_bundles(const struct rotate_settings *settings,
              cert_bundle_webhooks(&look->bundle[1]) == 0)
         snprintf(text, sizeof(text),
                  "neither webhook configuration %.253s has a webhook in it, so that "
-                 "nobody calls",
+                 "nobody calls: install the chart or its manifests anew",
                  name);
     else
         return;

@@ -227,9 +227,11 @@ bool kube_is_object(const json_t *object, const char *what, struct err *err)
 {
     if (kube_meta(object, "resourceVersion")[0] != '\0')
         return true;
-    return err_set(err, ERR_SYNTAX,
-                   "the API server's answer is no %s: it has no metadata.resourceVersion",
-                   what);
+    return err_set(
+        err, ERR_SYNTAX,
+        "the API server's answer is no %s: it has no metadata.resourceVersion; "
+        "see what answers at its address (a proxy?)",
+        what);
 }
 
 bool kube_request(struct kube_client *client, const struct kube_request *request,

@@ -155,14 +155,18 @@ static bool use_chain(SSL_CTX *ctx, const STACK_OF(X509) * chain, struct err *er
                 SSL_CTX_use_certificate(ctx, sk_X509_value(chain, 0)) == 1;
     for (int i = 1; good && i < sk_X509_num(chain); i++)
         good = SSL_CTX_add1_chain_cert(ctx, sk_X509_value(chain, i)) == 1;
-    return good || openssl_err(err, ERR_INVALID, "the certificate cannot be used");
+    return good || openssl_err(err, ERR_INVALID,
+                               "the certificate cannot be used (take ECDSA P-256, or RSA "
+                               "of 2048 bits or more)");
 }
 
 static bool use_key(SSL_CTX *ctx, EVP_PKEY *key, struct err *err)
 {
     return (SSL_CTX_use_PrivateKey(ctx, key) == 1 &&
             SSL_CTX_check_private_key(ctx) == 1) ||
-           openssl_err(err, ERR_INVALID, "the private key cannot be used");
+           openssl_err(
+               err, ERR_INVALID,
+               "the private key cannot be used with this certificate (give the pair)");
 }
 
 /* --- the rest ----------------------------------------------------------------- */
