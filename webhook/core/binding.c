@@ -320,10 +320,15 @@ static bool looks_into(struct binding *binding, const struct spring_name *object
     return first != NULL && *first / 2 < binding->rank ? *first % 2 == 1 : answer;
 }
 
+static bool converts(const struct leaf *leaf, const struct declaration *declaration)
+{
+    return !declaration->readable || spring_converts(leaf->text, declaration->value);
+}
+
 static void note_invalid(const struct binding *binding, const struct leaf *leaf,
                          const struct declaration *winner, struct binding_entry *entry)
 {
-    if (!winner->readable || spring_converts(leaf->text, winner->value))
+    if (converts(leaf, winner))
         return;
     const struct declaration **slot =
         arena_list_add(binding->arena, &entry->invalid, sizeof(*slot));
@@ -349,6 +354,8 @@ static void bind_leaf(struct binding *binding, struct question *object, size_t i
     *ret_set = *ret_set || is_set(leaf, hit.winner);
     if (index != LEAF_NAME && index != LEAF_HOSTNAME) {
         ret->tuning[index - LEAF_TUNING] = hit.winner;
+        if (hit.rival != NULL && converts(leaf, hit.winner) != converts(leaf, hit.rival))
+            ret->chance = hit.rival;
         return;
     }
     const struct declaration *found =

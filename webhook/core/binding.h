@@ -50,6 +50,8 @@ struct binding_entry {
     const struct declaration *scalar; /* a value where the entry itself is expected */
     const struct declaration *object; /* a value where an object is: binding fails */
     const struct declaration *tuning[BINDING_TUNINGS]; /* what wins */
+    const struct declaration *chance; /* as strong as one of those, and only one of the
+                                       * two converts; or NULL */
     struct arena_list
         invalid; /* of const struct declaration *: values that do not convert */
     bool exists; /* at least one property is set */

@@ -441,7 +441,9 @@ static void judge_together(const struct judge *judge, const struct registries *r
         if (artifact == ARTIFACT_HELM && registry->known) {
             const struct registry *container =
                 registries_find(registries, ARTIFACT_CONTAINER, registry->map_key);
-            host = container != NULL ? container->hostname : NULL;
+            if (container == NULL || !container->exists)
+                continue; /* then there is no client, and the API does not start */
+            host = container->hostname;
         }
         judge_unique(judge, registry, host, &names, &hosts);
     }

@@ -165,8 +165,9 @@ static void bind(struct grouper *grouper, const struct spring_name *name, unsign
     grouper->binding.rank = BINDING_PROBE;
     registry->name = entry.name.winner;
     registry->hostname = entry.hostname.winner;
-    registry->ambiguous =
-        entry.name.rival != NULL ? entry.name.rival : entry.hostname.rival;
+    registry->ambiguous = entry.name.rival != NULL       ? entry.name.rival
+                          : entry.hostname.rival != NULL ? entry.hostname.rival
+                                                         : entry.chance;
     registry->found_name = entry.found_name;
     registry->found_hostname = entry.found_hostname;
     registry->scalar = entry.scalar;
@@ -331,7 +332,9 @@ static void meet_again(struct grouper *grouper, struct registry *registry,
         bind(grouper, name, rank, registry);
         /* Had it come first, Spring might not look into an object of this one, either. */
         registry->decided =
-            registry->decided || (registry->nested != NULL && is_tuning_only(registry));
+            registry->decided || (registry->nested != NULL && is_tuning_only(registry)) ||
+            (is_nested(declaration) && (registry->exists || registry->object != NULL ||
+                                        registry->invalid.count > 0));
         return;
     }
     if (later ? maker->proper : declaration == NULL)
