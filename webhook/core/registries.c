@@ -156,6 +156,14 @@ static bool is_inactive(struct grouper *grouper, const struct spring_name *name,
     return entry.hostname.winner == NULL;
 }
 
+/* What is as strong as a winner, so that chance decides; or NULL. */
+static const struct declaration *chance_of(const struct binding_entry *entry)
+{
+    return entry->name.rival != NULL       ? entry->name.rival
+           : entry->hostname.rival != NULL ? entry->hostname.rival
+                                           : entry->chance;
+}
+
 static void bind(struct grouper *grouper, const struct spring_name *name, unsigned rank,
                  struct registry *registry)
 {
@@ -165,9 +173,7 @@ static void bind(struct grouper *grouper, const struct spring_name *name, unsign
     grouper->binding.rank = BINDING_PROBE;
     registry->name = entry.name.winner;
     registry->hostname = entry.hostname.winner;
-    registry->ambiguous = entry.name.rival != NULL       ? entry.name.rival
-                          : entry.hostname.rival != NULL ? entry.hostname.rival
-                                                         : entry.chance;
+    registry->ambiguous = chance_of(&entry);
     registry->found_name = entry.found_name;
     registry->found_hostname = entry.found_hostname;
     registry->scalar = entry.scalar;
@@ -342,6 +348,9 @@ static void meet_again(struct grouper *grouper, struct registry *registry,
     struct registry other = *registry;
     struct binding_entry entry;
     bind_entry(grouper, name, &other, &entry);
+    if ((registry->nested != NULL || is_nested(declaration)) &&
+        (registry->ambiguous != NULL || chance_of(&entry) != NULL))
+        registry->decided = true; /* which names there are decides about the chance */
     bool tuned = tunes(grouper, registry, maker, declaration, &entry);
     if (is_nothing(&entry))
         later = tuned; /* then it makes nothing, but Spring remembers what it asked */
