@@ -94,8 +94,13 @@ void prune_context_done(struct prune_context *context)
     context->count = 0;
 }
 
+/* What is shorter is made again sooner than found again. */
+#define SHARED_LEAST 32u
+
 static json_t *take(struct str text, struct prune_context *context, struct err *err)
 {
+    if (text.n < SHARED_LEAST)
+        return prune_value(text, err);
     for (size_t i = 0; i < context->count; i++) {
         if (str_eq(context->items[i].bytes, text))
             return json_incref(context->items[i].value);
@@ -167,7 +172,6 @@ static json_t *prune_member(struct scan *scan, const struct prune_want *want,
     char c = scan_peek(scan);
     if (want->late > 0) {
         const struct prune_want *wants = c == '{' ? context->late(siblings) : NULL;
-        context->raw[want->late - 1] = str_null(); /* the last one of a name counts */
         if (wants != NULL) {
             context->late_taken = wants;
             return prune_object(scan, wants, context, err);
@@ -184,6 +188,90 @@ static json_t *prune_member(struct scan *scan, const struct prune_want *want,
     return str_is_null(text) ? NULL : take(text, context, err);
 }
 
+/* Members that were given more than once: of each the last bytes. */
+#define WANTS_MAXIMUM 16u
+struct repeated {
+    unsigned which; /* a bit for each of the wants */
+    struct str bytes[WANTS_MAXIMUM];
+};
+
+static bool set(json_t *object, const struct prune_want *want, json_t *value,
+                struct err *err)
+{
+    return value != NULL &&
+           (json_object_setn_new_nocheck(object, want->key.p, want->key.n, value) == 0 ||
+            err_nomem(err));
+}
+
+/* What was noted of late members was the first one's. */
+static void forget_late(const struct prune_want *wants, struct prune_context *context)
+{
+    bool late = false;
+    for (; wants != NULL && !str_is_null(wants->key); wants++)
+        late = late || wants->late > 0;
+    if (late) {
+        context->raw[0] = context->raw[1] = str_null();
+        context->late_taken = NULL;
+    }
+}
+
+/* Only now, so that a text that says the same thing a thousand times costs no more than
+ * passing over it. */
+static bool set_repeated(json_t *object, const struct prune_want *wants,
+                         const struct repeated *repeated, struct scan *outer,
+                         struct prune_context *context, struct err *err)
+{
+    for (size_t i = 0; repeated->which >> i != 0; i++) {
+        if ((repeated->which >> i & 1) == 0)
+            continue;
+        json_t *value;
+        if (wants[i].late >
+            0) { /* by now its siblings are known, but not by all of them */
+            context->raw[wants[i].late - 1] = repeated->bytes[i];
+            value = json_null();
+        } else {
+            struct scan scan;
+            scan_init(&scan, repeated->bytes[i]);
+            forget_late(wants[i].members, context);
+            value = prune_member(&scan, &wants[i], object, context, err);
+            if (scan.problem != NULL)
+                outer->problem = scan.problem;
+        }
+        if (!set(object, &wants[i], value, err))
+            return false;
+    }
+    return true;
+}
+
+static bool fill(json_t *object, struct scan *scan, const struct prune_want *wants,
+                 struct prune_context *context, struct err *err)
+{
+    struct repeated repeated;
+    repeated.which = 0;
+    unsigned seen = 0;
+    struct str key;
+    bool escaped;
+    for (bool first = true; scan_member(scan, first, &key, &escaped); first = false) {
+        const struct prune_want *want = find(wants, key, escaped);
+        unsigned bit = want != NULL ? 1u << (want - wants) : 0;
+        if (want != NULL && (seen & bit) == 0) {
+            seen |= bit;
+            if (!set(object, want, prune_member(scan, want, object, context, err), err))
+                return false;
+            continue;
+        }
+        struct str bytes = scan_value(scan);
+        if (str_is_null(bytes))
+            return false;
+        if (want != NULL) {
+            repeated.which |= bit;
+            repeated.bytes[want - wants] = bytes;
+        }
+    }
+    return scan->problem == NULL &&
+           set_repeated(object, wants, &repeated, scan, context, err);
+}
+
 static json_t *prune_object(struct scan *scan, const struct prune_want *wants,
                             struct prune_context *context, struct err *err)
 {
@@ -193,26 +281,7 @@ static json_t *prune_object(struct scan *scan, const struct prune_want *wants,
         err_nomem(err);
         return NULL;
     }
-    struct str key;
-    bool escaped;
-    for (bool first = true; scan_member(scan, first, &key, &escaped); first = false) {
-        const struct prune_want *want = find(wants, key, escaped);
-        if (want == NULL) {
-            if (!str_is_null(scan_value(scan)))
-                continue;
-            json_decref(object);
-            return NULL;
-        }
-        json_t *value = prune_member(scan, want, object, context, err);
-        if (value == NULL ||
-            json_object_setn_new_nocheck(object, want->key.p, want->key.n, value) != 0) {
-            json_decref(object);
-            if (value != NULL)
-                err_nomem(err);
-            return NULL;
-        }
-    }
-    if (scan->problem == NULL)
+    if (fill(object, scan, wants, context, err))
         return object;
     json_decref(object);
     return NULL;

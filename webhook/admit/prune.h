@@ -9,7 +9,7 @@
 #include "admit/scan.h"
 #include "util/err.h"
 
-/* A member that is wanted. Ends with a NULL key. */
+/* A member that is wanted, at most fifteen of an object. Ends with a NULL key. */
 struct prune_want {
     struct str key; /* of the last one of a list: null */
     /* NULL: the value whole. Otherwise an object of which only these members are kept
