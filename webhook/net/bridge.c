@@ -11,7 +11,8 @@
 #include "net/http.h"
 #include "net/worker.h"
 
-#define READS_MAXIMUM 4 /* per step, so that one sender cannot hold the thread */
+#define READS_MAXIMUM 4 /* per step, so that one sender cannot hold the thread; … */
+#define READS_REST    2 /* … nor keep those waiting who go first (conn_first) */
 
 /* --- the socketpair ----------------------------------------------------------- */
 
@@ -240,8 +241,10 @@ static bool pump(struct conn *conn)
     bool moved = conn->pair >= 0 && feed_kept(conn);
     size_t got = 0;
     enum stream_result result = STREAM_DONE;
-    const size_t most = conn_first(conn) ? CONN_FIRST_BYTES - conn->asked : SIZE_MAX;
-    for (int i = 0; i < READS_MAXIMUM && got <= most && result == STREAM_DONE &&
+    const bool first = conn_first(conn);
+    const size_t most = first ? CONN_FIRST_BYTES - conn->asked : SIZE_MAX;
+    const int reads = first ? READS_MAXIMUM : READS_REST;
+    for (int i = 0; i < reads && got <= most && result == STREAM_DONE &&
                     conn->state == CONN_OPEN && conn->pair >= 0 && conn->readable &&
                     !conn->peer_eof && conn->in.size == conn->in_at;
          i++) {
@@ -251,12 +254,15 @@ static bool pump(struct conn *conn)
         if (result == STREAM_DONE && conn->stream.drained && !conn->hangup)
             conn->readable = false;
         if (got > 0 && (got == NET_SCRATCH || result != STREAM_DONE || !conn->readable ||
-                        got > most || i == READS_MAXIMUM - 1)) {
+                        got > most || i == reads - 1)) {
             received(conn, worker->scratch, got);
             got = 0;
             moved = true;
         }
     }
+    if (result == STREAM_DONE && conn->readable && !conn->hangup &&
+        stream_is_empty(&conn->stream))
+        conn->readable = false; /* a request of so many records is not more than one */
     if (result == STREAM_WAIT) {
         conn->readable = false;
         if (stream_wants_output(&conn->stream)) /* a key update's answer */

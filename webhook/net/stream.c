@@ -126,6 +126,13 @@ enum stream_result stream_read(struct stream *stream, void *to, size_t size,
     return STREAM_DONE;
 }
 
+bool stream_is_empty(const struct stream *stream)
+{
+    char first;
+    return (stream->ssl == NULL || SSL_has_pending(stream->ssl) == 0) &&
+           recv(stream->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 enum stream_result stream_write(struct stream *stream, const void *from, size_t size,
                                 size_t *ret_n)
 {
