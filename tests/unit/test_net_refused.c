@@ -174,6 +174,15 @@ static void header_flood(void **state)
     struct world *w = *state;
     struct peer *peer = peer_dial(w);
     struct answer answer;
+    /* A proxy may add a chain of certificates. */
+    static char line_of_proxy[24u * 1024u];
+    memset(line_of_proxy, 'a', sizeof(line_of_proxy) - 1);
+    assert_true(
+        peer_say(peer, "GET /hello HTTP/1.1\r\nHost: a\r\nX-Forwarded-Client-Cert: ") &&
+        peer_say(peer, line_of_proxy) && peer_say(peer, "\r\n\r\n"));
+    assert_true(peer_answer(peer, false, &answer, NULL));
+    assert_int_equal(answer.status, 200);
+    answer_done(&answer);
     assert_true(peer_say(peer, "GET /hello HTTP/1.1\r\nHost: a\r\n"));
     char line[128];
     for (int i = 0; i < 4000; i++) {

@@ -25,7 +25,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-#define POOL_SIZE      (64u * 1024u) /* libmicrohttpd's, per connection: the header */
+#define POOL_SIZE      (32u * 1024u) /* libmicrohttpd's: the header; it maps a larger one */
 #define SMALL_BODY     (64u * 1024u)
 #define LARGE_CAPACITY (1024u * 1024u) /* malloc maps it: main.c, MAPPED_SIZE */
 #define LARGE_BODIES   (64u * 1024u * 1024u)
