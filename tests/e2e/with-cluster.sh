@@ -7,9 +7,10 @@
 set -euo pipefail
 
 E2E_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+E2E_REPO=$(cd "$E2E_ROOT/../.." && pwd)
 E2E_LIB=$E2E_ROOT/lib
 E2E_TMP=$(mktemp -d "${TMPDIR:-/tmp}/nvcf-registry-webhook-e2e.XXXXXX")
-export E2E_ROOT E2E_LIB E2E_TMP
+export E2E_ROOT E2E_REPO E2E_LIB E2E_TMP
 # shellcheck source=lib/cluster.sh
 . "$E2E_LIB/cluster.sh"
 
