@@ -50,6 +50,28 @@ static void idle_ones_make_room(void **state)
     assert_true(world_free(w));
 }
 
+/* Who drips a request, or says nothing, makes room for those that come, and not who was
+ * served a moment ago: however fast they come. */
+static void drips_do_not_push_out(void **state)
+{
+    (void)state;
+    enum { COUNT = 60 };
+    struct world *w = world_new(one_small_worker);
+    struct peer *good = peer_dial(w), *drips[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(peer_echo(good, "{}", 2, NULL), 200);
+        drips[i] = peer_open(w->client, w->port);
+        if (drips[i] != NULL && i % 2 == 0)
+            peer_say(drips[i], "POST /echo HTTP/1.1\r\nHost: a\r\n");
+        usleep(20000); /* so eight come in 160 ms, less than makes one slow */
+    }
+    assert_int_equal(peer_echo(good, "{}", 2, NULL), 200);
+    peer_close(good);
+    for (int i = 0; i < COUNT; i++)
+        peer_close(drips[i]);
+    assert_true(world_free(w));
+}
+
 /* Nobody is idle: who comes on top gets 503 at once, and beyond that the end. */
 static void busy_ones_stay(void **state)
 {
@@ -347,6 +369,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(idle_ones_make_room),
+        cmocka_unit_test(drips_do_not_push_out),
         cmocka_unit_test(busy_ones_stay),
         cmocka_unit_test(answers_do_not_pile_up),
         cmocka_unit_test(large_bodies_share),

@@ -22,21 +22,27 @@
 #define HELLO_MS        1000
 #define SILENT_MS       250
 #define ASKING_MS       700
+#define WAITING_MS      100
+#define RESTING_MS      1000
 
 /* Who goes first. A client in order shakes hands and sends its request within
  * milliseconds, so those that take their time go before those that have been served and
- * may ask again: a crowd that only connects, or drips, does not push out the API server.
- * Requests that are being answered never go. */
+ * may ask again: a crowd that only connects, or drips, does not push out the API server,
+ * however fast it comes. Requests that are being answered never go. */
 enum worth {
     WORTH_LINGERING,   /* answered and over */
     WORTH_SLOW_HELLO,  /* in the handshake for a second */
     WORTH_SILENT,      /* open for a quarter of a second and never asked anything */
     WORTH_SLOW_ASKING, /* has been sending one request for most of a second */
     WORTH_CROWD,       /* in the handshake, when half of all are */
-    WORTH_IDLE,        /* was served; its client's next request opens a new one */
-    WORTH_NEW,         /* open for less than that, or with something to be read */
-    WORTH_HELLO,       /* in the handshake */
-    WORTH_KINDS,       /* not to be closed */
+    WORTH_RESTING, /* was served, a second ago or more; the next request opens a new one
+                    */
+    WORTH_WAITING, /* never served, and has let us wait for a tenth of a second: goes
+                    * only where one of the next kind would have to */
+    WORTH_IDLE,    /* was served a moment ago */
+    WORTH_NEW,     /* open for less than that, or with something to be read */
+    WORTH_HELLO,   /* in the handshake */
+    WORTH_KINDS,   /* not to be closed */
 };
 
 static enum worth worth_of(const struct conn *conn, int64_t now)
@@ -53,11 +59,15 @@ static enum worth worth_of(const struct conn *conn, int64_t now)
         if (conn_idle(conn) && conn->readable && !conn->peer_eof)
             return WORTH_NEW; /* what it asks has not been looked at yet */
         if (conn_idle(conn) && conn->answered > 0)
-            return WORTH_IDLE;
-        if (conn_idle(conn))
-            return age > SILENT_MS ? WORTH_SILENT : WORTH_NEW;
-        return conn->phase == CONN_RECEIVING && age > ASKING_MS ? WORTH_SLOW_ASKING
-                                                                : WORTH_KINDS;
+            return age > RESTING_MS ? WORTH_RESTING : WORTH_IDLE;
+        if (conn_idle(conn) && age > SILENT_MS)
+            return WORTH_SILENT;
+        if (!conn_idle(conn) && conn->phase == CONN_RECEIVING && age > ASKING_MS)
+            return WORTH_SLOW_ASKING;
+        if (conn->answered == 0 && !conn->readable && age > WAITING_MS &&
+            conn->phase != CONN_SENDING)
+            return WORTH_WAITING;
+        return conn_idle(conn) ? WORTH_NEW : WORTH_KINDS;
     default:
         return WORTH_KINDS;
     }
@@ -91,20 +101,22 @@ static bool relieve(struct worker *worker, bool all_listeners, bool plain)
     }
     bool crowd = found[WORTH_HELLO] > all / 2;
     unsigned least = 0;
+    if (found[WORTH_IDLE] == 0)
+        found[WORTH_WAITING] = 0;
     while (least < WORTH_KINDS && found[least] == 0 && !(least == WORTH_CROWD && crowd))
         least++;
     if (least == WORTH_KINDS)
         return false;
     enum worth what = least == WORTH_CROWD ? WORTH_HELLO : (enum worth)least;
-    unsigned most = least < WORTH_IDLE ? BATCH : 1;
+    bool served = what == WORTH_RESTING || what == WORTH_IDLE;
+    unsigned most = least < WORTH_IDLE && !served ? BATCH : 1;
     struct conn *previous, *idle = NULL;
     for (struct conn *conn = worker->oldest; conn != NULL && most > 0; conn = previous) {
         previous = conn->prev;
         if ((!all_listeners && conn->plain != plain) ||
             worth_of(conn, worker->now) != what)
             continue;
-        if (what ==
-            WORTH_IDLE) { /* not by when they came, but by when they were served */
+        if (served) { /* not by when they came, but by when they were served */
             if (idle == NULL || conn->since < idle->since)
                 idle = conn;
             continue;
