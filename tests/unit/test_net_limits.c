@@ -57,16 +57,19 @@ static void drips_do_not_push_out(void **state)
     (void)state;
     enum { COUNT = 60 };
     struct world *w = world_new(one_small_worker);
-    struct peer *good = peer_dial(w), *drips[COUNT];
+    struct peer *good = peer_dial(w), *seldom = peer_dial(w), *drips[COUNT];
+    assert_int_equal(peer_echo(seldom, "{}", 2, NULL), 200);
     for (int i = 0; i < COUNT; i++) {
         assert_int_equal(peer_echo(good, "{}", 2, NULL), 200);
         drips[i] = peer_open(w->client, w->port);
         if (drips[i] != NULL && i % 2 == 0)
             peer_say(drips[i], "POST /echo HTTP/1.1\r\nHost: a\r\n");
-        usleep(20000); /* so eight come in 160 ms, less than makes one slow */
+        usleep(25000); /* so six come in 150 ms, less than makes one slow */
     }
     assert_int_equal(peer_echo(good, "{}", 2, NULL), 200);
+    assert_int_equal(peer_echo(seldom, "{}", 2, NULL), 200);
     peer_close(good);
+    peer_close(seldom);
     for (int i = 0; i < COUNT; i++)
         peer_close(drips[i]);
     assert_true(world_free(w));

@@ -23,7 +23,8 @@
 #define SILENT_MS       250
 #define ASKING_MS       700
 #define WAITING_MS      100
-#define RESTING_MS      1000
+#define WAITED_MS       250
+#define RESTING_MS      10000
 
 /* Who goes first. A client in order shakes hands and sends its request within
  * milliseconds, so those that take their time go before those that have been served and
@@ -35,15 +36,30 @@ enum worth {
     WORTH_SILENT,      /* open for a quarter of a second and never asked anything */
     WORTH_SLOW_ASKING, /* has been sending one request for most of a second */
     WORTH_CROWD,       /* in the handshake, when half of all are */
-    WORTH_RESTING, /* was served, a second ago or more; the next request opens a new one
-                    */
-    WORTH_WAITING, /* never served, and has let us wait for a tenth of a second: goes
-                    * only where one of the next kind would have to */
-    WORTH_IDLE,    /* was served a moment ago */
-    WORTH_NEW,     /* open for less than that, or with something to be read */
-    WORTH_HELLO,   /* in the handshake */
-    WORTH_KINDS,   /* not to be closed */
+    WORTH_RESTING,     /* was served, ten seconds ago or more, and can come again */
+    WORTH_WAITING,     /* never served, and has let us wait for a tenth of a second: goes
+                        * only where one of the next kind would have to */
+    WORTH_IDLE,        /* was served a moment ago */
+    WORTH_NEW,         /* open for less than that, or with something to be read */
+    WORTH_HELLO,       /* in the handshake */
+    WORTH_KINDS,       /* not to be closed */
 };
+
+static enum worth worth_of_open(const struct conn *conn, int64_t age)
+{
+    bool idle = conn_idle(conn);
+    bool unread = conn->readable && !conn->peer_eof; /* it may be us who are late */
+    if (idle && conn->answered > 0)
+        return unread ? WORTH_NEW : age > RESTING_MS ? WORTH_RESTING : WORTH_IDLE;
+    if (idle && !unread && age > SILENT_MS)
+        return WORTH_SILENT;
+    if (conn->phase == CONN_RECEIVING && age > ASKING_MS)
+        return WORTH_SLOW_ASKING;
+    if (conn->answered == 0 && conn->phase != CONN_SENDING &&
+        age > (unread ? WAITED_MS : WAITING_MS))
+        return WORTH_WAITING;
+    return idle ? WORTH_NEW : WORTH_KINDS;
+}
 
 static enum worth worth_of(const struct conn *conn, int64_t now)
 {
@@ -56,18 +72,7 @@ static enum worth worth_of(const struct conn *conn, int64_t now)
     case CONN_LINGER:
         return WORTH_LINGERING;
     case CONN_OPEN:
-        if (conn_idle(conn) && conn->readable && !conn->peer_eof)
-            return WORTH_NEW; /* what it asks has not been looked at yet */
-        if (conn_idle(conn) && conn->answered > 0)
-            return age > RESTING_MS ? WORTH_RESTING : WORTH_IDLE;
-        if (conn_idle(conn) && age > SILENT_MS)
-            return WORTH_SILENT;
-        if (!conn_idle(conn) && conn->phase == CONN_RECEIVING && age > ASKING_MS)
-            return WORTH_SLOW_ASKING;
-        if (conn->answered == 0 && !conn->readable && age > WAITING_MS &&
-            conn->phase != CONN_SENDING)
-            return WORTH_WAITING;
-        return conn_idle(conn) ? WORTH_NEW : WORTH_KINDS;
+        return worth_of_open(conn, age);
     default:
         return WORTH_KINDS;
     }
