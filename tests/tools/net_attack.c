@@ -254,6 +254,15 @@ static void fill_duplicates(char *at, size_t room)
     memcpy(at + n, "}", 2);
 }
 
+/* Keys that have to be decoded to see that they are not wanted, wrong ones among them. */
+static void fill_escapes(char *at, size_t room)
+{
+    size_t n = (size_t)snprintf(at, room, "{\"metadata\":{\"name\":\"x\"");
+    while (n + 64 < room)
+        n += (size_t)snprintf(at + n, room - n, ",\"\\x\":1,\"\\u0061\":1");
+    memcpy(at + n, "}}", 3);
+}
+
 static bool deep_json(struct victim *victim)
 {
     static char *text;
@@ -283,6 +292,14 @@ static bool duplicate_keys(struct victim *victim)
     static char *text;
     if (text == NULL)
         text = made(fill_duplicates);
+    return say(victim, text);
+}
+
+static bool escaped_keys(struct victim *victim)
+{
+    static char *text;
+    if (text == NULL)
+        text = made(fill_escapes);
     return say(victim, text);
 }
 
@@ -337,6 +354,7 @@ static const struct attack attacks[] = {
     {"huge-numbers", 20, true, false, huge_numbers},
     {"bad-utf8", 20, true, false, bad_utf8},
     {"duplicate-keys", 20, true, false, duplicate_keys},
+    {"escaped-keys", 20, true, false, escaped_keys},
     {"old-http", 50, true, false, old_http},
     {"methods", 50, true, false, methods},
     {"compute", 1, false, false, NULL},

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "tests/unit/support/net_peer.h"
+#include "util/attr.h"
 
 enum { LIMIT = 8 };
 
@@ -122,6 +123,36 @@ static void busy_ones_stay(void **state)
     struct peer *after = peer_open(w->client, w->port);
     assert_int_equal(peer_echo(after, "{}", 2, NULL), 200);
     peer_close(after);
+    assert_true(world_free(w));
+}
+
+/* The longer the header, the less room is left in libmicrohttpd's pool to read the body
+ * with: it comes in by many small pieces, but it comes in. */
+static void large_body_behind_large_header(void **state)
+{
+    (void)state;
+    enum { BODY = 4 << 20 };
+    static const size_t lines[] = {16000, 26000, 29000};
+    struct world *w = world_new(NULL);
+    char *text = calloc(1, 40000 + BODY);
+    for (size_t i = 0; i < NRW_COUNT(lines); i++) {
+        struct peer *peer = peer_dial(w);
+        struct answer answer = {.status = 0};
+        int n = snprintf(text, 1000,
+                         "POST /size HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n"
+                         "Content-Type: application/json\r\nX: ",
+                         BODY);
+        memset(text + n, 'a', lines[i]);
+        memcpy(text + n + lines[i], "\r\n\r\n", 4);
+        size_t head = (size_t)n + lines[i] + 4;
+        memset(text + head, ' ', BODY);
+        peer_send(peer, text, head + BODY);
+        assert_true(peer_answer(peer, false, &answer, NULL));
+        assert_int_equal(answer.status, 200);
+        answer_done(&answer);
+        peer_close(peer);
+    }
+    free(text);
     assert_true(world_free(w));
 }
 
@@ -375,6 +406,7 @@ int main(void)
         cmocka_unit_test(drips_do_not_push_out),
         cmocka_unit_test(busy_ones_stay),
         cmocka_unit_test(answers_do_not_pile_up),
+        cmocka_unit_test(large_body_behind_large_header),
         cmocka_unit_test(large_bodies_share),
         cmocka_unit_test(out_of_descriptors),
         cmocka_unit_test(limit_from_descriptors),

@@ -15,6 +15,7 @@
 #include "cli/diff.h"
 #include "policy/yaml_json.h"
 #include "policy/yaml_write.h"
+#include "util/mem.h"
 
 static void values_that_are_passed_over(void **state)
 {
@@ -144,6 +145,10 @@ static void only_what_is_wanted(void **state)
         {"{\"a\":{\"x\":1},\"\\u0061\":{\"y\":1}}", "{\"a\":{}}"},
         {"{\"list\":[{\"x\":1}],\"list\":[{\"x\":2},{\"x\":3}]}",
          "{\"list\":[{\"x\":2},{\"x\":3}]}"},
+        {"{\"\\u0077ho\\u006Ce\":[\"\\n\"]}", "{\"whole\":[\"\\n\"]}"},
+        {"{\"\\x\":1,\"a\\u0000\":1,\"\\u00e1\":1,\"\\u00\":1,\"\\\\a\":1,\"a\\/"
+         "\":1,\"\\u0061\":2}",
+         "{\"a\":2}"},
         {"{\"aa\":1,\"A\":2}", "{}"},
     };
     static const char *const bad[] = {
@@ -234,6 +239,34 @@ static void members_in_any_order(void **state)
     }
 }
 
+/* Out of memory anywhere is told as an error, and as that one wherever it is ours. */
+static void refused_memory_is_told(void **state)
+{
+    (void)state;
+    static const struct prune_want inner[] = {{STR("x"), NULL, false, 0},
+                                              {{NULL, 0}, NULL, false, 0}};
+    static const struct prune_want wants[] = {{STR("a"), inner, false, 0},
+                                              {STR("list"), inner, true, 0},
+                                              {{NULL, 0}, NULL, false, 0}};
+    char text[2048];
+    size_t n = (size_t)snprintf(text, sizeof(text),
+                                "{\"a\":{\"x\":\"1\"},\"a\":{\"x\":[]},\"list\":[7");
+    for (int i = 0; i < 20; i++)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, ",{\"x\":\"%d\"}", i);
+    n += (size_t)snprintf(text + n, sizeof(text) - n, "]}");
+    bool good = false;
+    for (unsigned long nth = 1; !good; nth++) {
+        NRW_AUTO_PRUNE struct prune_context context = {.count = 0};
+        struct err err = {.code = ERR_NONE};
+        (void)mem_fail_nth(nth);
+        json_t *got = prune(str_from(text, n), wants, &context, &err);
+        (void)mem_fail_nth(0);
+        good = got != NULL;
+        assert_true(good || err.code != ERR_NONE);
+        json_decref(got);
+    }
+}
+
 /* What is written is read back as it was, texts that look like something else included.
  */
 static void yaml_is_read_back(void **state)
@@ -296,8 +329,11 @@ int main(void)
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(only_what_is_wanted),
         cmocka_unit_test(members_in_any_order),
+        cmocka_unit_test(refused_memory_is_told),
         cmocka_unit_test(yaml_is_read_back),
         cmocka_unit_test(diffs),
     };
+    json_set_alloc_funcs(mem_alloc, mem_free);
+    json_object_seed(1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

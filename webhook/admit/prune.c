@@ -1,6 +1,8 @@
 /* The wanted subtrees of a JSON text; see prune.h. */
 #include "admit/prune.h"
 
+#include <string.h>
+
 /* jansson reads byte by byte. Most of what is wanted are texts without escapes, in
  * objects and arrays of such: those are made into the same values here, from where the
  * cursor says they begin and end. Anything else, and whatever goes wrong, is left to
@@ -114,24 +116,52 @@ static json_t *take(struct str text, struct prune_context *context, struct err *
     return value;
 }
 
-/* The key's text: as it stands, unless it has escapes. */
-static bool same_key(struct str key, bool escaped, struct str want)
+/* The text of a key with escapes, as far as one that is wanted can have it: those are
+ * ASCII, and not longer. By hand, because a body may be nothing but such keys. */
+#define KEY_MAXIMUM 64u
+
+static bool unescape(struct str key, char text[KEY_MAXIMUM], struct str *ret_text)
 {
-    if (!escaped)
-        return str_eq(key, want);
-    json_t *value = prune_value(str_from(key.p - 1, key.n + 2), NULL);
-    bool same =
-        json_is_string(value) &&
-        str_eq(str_from(json_string_value(value), json_string_length(value)), want);
-    json_decref(value);
-    return same;
+    static const char names[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+    size_t n = 0;
+    for (size_t i = 0; i < key.n; i++, n++) {
+        if (n == KEY_MAXIMUM)
+            return false;
+        text[n] = key.p[i];
+        if (key.p[i] != '\\')
+            continue;
+        if (++i == key.n)
+            return false;
+        const char *name = memchr(names, key.p[i], sizeof(names) - 1);
+        if (name != NULL) {
+            text[n] = meant[name - names];
+            continue;
+        }
+        if (key.p[i] != 'u' || key.n - i < 5)
+            return false;
+        int code = 0;
+        for (unsigned k = 0; k < 4; k++) {
+            int digit = ascii_hex(key.p[++i]);
+            if (digit < 0)
+                return false;
+            code = code * 16 + digit;
+        }
+        if (code == 0 || code >= 0x80)
+            return false;
+        text[n] = (char)code;
+    }
+    *ret_text = str_from(text, n);
+    return true;
 }
 
 static const struct prune_want *find(const struct prune_want *wants, struct str key,
                                      bool escaped)
 {
+    char text[KEY_MAXIMUM];
+    if (escaped && !unescape(key, text, &key))
+        return NULL;
     for (; !str_is_null(wants->key); wants++) {
-        if (same_key(key, escaped, wants->key))
+        if (str_eq(key, wants->key))
             return wants;
     }
     return NULL;
@@ -159,6 +189,8 @@ static json_t *prune_list(struct scan *scan, const struct prune_want *wants,
         }
         if (item == NULL || json_array_append_new(list, item) != 0) {
             json_decref(list);
+            if (item != NULL)
+                err_nomem(err);
             return NULL;
         }
     }
@@ -189,10 +221,9 @@ static json_t *prune_member(struct scan *scan, const struct prune_want *want,
 }
 
 /* Members that were given more than once: of each the last bytes. */
-#define WANTS_MAXIMUM 16u
 struct repeated {
     unsigned which; /* a bit for each of the wants */
-    struct str bytes[WANTS_MAXIMUM];
+    struct str bytes[PRUNE_WANTS];
 };
 
 static bool set(json_t *object, const struct prune_want *want, json_t *value,
@@ -225,8 +256,8 @@ static bool set_repeated(json_t *object, const struct prune_want *wants,
         if ((repeated->which >> i & 1) == 0)
             continue;
         json_t *value;
-        if (wants[i].late >
-            0) { /* by now its siblings are known, but not by all of them */
+        if (wants[i].late > 0) {
+            /* Waits, to be read as what the kind says that counts in the end. */
             context->raw[wants[i].late - 1] = repeated->bytes[i];
             value = json_null();
         } else {

@@ -9,7 +9,8 @@
 #include "admit/scan.h"
 #include "util/err.h"
 
-/* A member that is wanted, at most fifteen of an object. Ends with a NULL key. */
+/* A member that is wanted. A list of them, PRUNE_WANTS at most, ends with a NULL key. */
+#define PRUNE_WANTS 16u
 struct prune_want {
     struct str key; /* of the last one of a list: null */
     /* NULL: the value whole. Otherwise an object of which only these members are kept

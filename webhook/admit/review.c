@@ -131,6 +131,7 @@ static const struct prune_want request_wants[] = {
     {STR("object"), NULL, false, 1},    {STR("oldObject"), NULL, false, 2},
     {{NULL, 0}, NULL, false, 0},
 };
+_Static_assert(NRW_COUNT(request_wants) <= PRUNE_WANTS + 1, "the longest list of all");
 static const struct prune_want review_wants[] = {
     {STR("apiVersion"), NULL, false, 0},
     {STR("kind"), NULL, false, 0},

@@ -239,6 +239,9 @@ static bool pump(struct conn *conn)
 {
     struct worker *worker = conn->worker;
     bool moved = conn->pair >= 0 && feed_kept(conn);
+    /* libmicrohttpd reads what is left in the pair by then, and nothing says so. */
+    if (conn->pair >= 0 && conn->in.size != conn->in_at && worker->http_pending)
+        moved = true;
     size_t got = 0;
     enum stream_result result = STREAM_DONE;
     const bool first = conn_first(conn);

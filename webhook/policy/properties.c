@@ -34,14 +34,6 @@ static void skip_blanks(struct scanner *s)
         s->at++;
 }
 
-static int hex_value(char c)
-{
-    if (ascii_is_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Four digits at `from`; -1 when they are not there. */
 static long unit_at(const struct scanner *s, size_t from)
 {
@@ -49,7 +41,7 @@ static long unit_at(const struct scanner *s, size_t from)
     if (from + 4 > s->text.n)
         return -1;
     for (size_t i = from; i < from + 4; i++) {
-        int digit = hex_value(s->text.p[i]);
+        int digit = ascii_hex(s->text.p[i]);
         if (digit < 0)
             return -1;
         unit = unit * 16 + digit;

@@ -92,6 +92,15 @@ static inline bool ascii_is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
+/* The value of a hexadecimal digit, or -1. */
+static inline int ascii_hex(char c)
+{
+    if (ascii_is_digit(c))
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
 static inline bool ascii_is_alpha(char c)
 {
     return ascii_is_upper(c) || ascii_is_lower(c);
