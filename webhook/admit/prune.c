@@ -277,8 +277,7 @@ static bool set_repeated(json_t *object, const struct prune_want *wants,
 static bool fill(json_t *object, struct scan *scan, const struct prune_want *wants,
                  struct prune_context *context, struct err *err)
 {
-    struct repeated repeated;
-    repeated.which = 0;
+    struct repeated repeated = {.which = 0};
     unsigned seen = 0;
     struct str key;
     bool escaped;
