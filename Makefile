@@ -191,6 +191,8 @@ sbom:
 	@tools/sbom.sh
 bench: test-programs
 	@NRW_BIN=$(abspath $(BIN)) NRW_BUILD=$(abspath $B) bench/run.sh $(T)
+soak: test-programs
+	@NRW_BIN=$(abspath $(BIN)) NRW_BUILD=$(abspath $B) OUT=$(or $(OUT),bench/SOAK.md) bench/soak.sh $(REQUESTS)
 
 format:
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
