@@ -348,9 +348,9 @@ static void meet_again(struct grouper *grouper, struct registry *registry,
     struct registry other = *registry;
     struct binding_entry entry;
     bind_entry(grouper, name, &other, &entry);
-    if ((registry->nested != NULL || is_nested(declaration)) &&
-        (registry->ambiguous != NULL || chance_of(&entry) != NULL))
-        registry->decided = true; /* which names there are decides about the chance */
+    registry->by_chance = registry->by_chance ||
+                          ((registry->nested != NULL || is_nested(declaration)) &&
+                           (registry->ambiguous != NULL || chance_of(&entry) != NULL));
     bool tuned = tunes(grouper, registry, maker, declaration, &entry);
     if (is_nothing(&entry))
         later = tuned; /* then it makes nothing, but Spring remembers what it asked */
@@ -514,7 +514,8 @@ static void forgive(struct arena *arena, const struct registries *registries)
         bool something = registry->exists || registry->scalar != NULL ||
                          registry->object != NULL || registry->invalid.count > 0;
         bool makes = (something && !registry->proper) || chance[registry->artifact] ||
-                     registry->decided;
+                     registry->decided ||
+                     (registry->by_chance && registry->ambiguous != NULL);
         if (makes || (filling.count > 0 &&
                       strmap_get(&filling, registry->nested->variable) != NULL))
             registry->nested = NULL;

@@ -33,6 +33,7 @@ struct registry {
     bool by_order; /* `ambiguous` spells what stands before the property in a way of its
                     * own, and what the API looks for depends on what it meets first */
     bool decided;  /* whether `nested` is there decides what the key is bound to */
+    bool by_chance; /* … or, where the key is `ambiguous`, how chance decides */
     const struct declaration *scalar; /* a value for the key itself, or NULL */
     const struct declaration *object; /* a value where properties are expected, or NULL */
     struct arena_list invalid; /* of const struct declaration *: they do not convert */

@@ -31,7 +31,6 @@
 #define CROWD             128u
 #define LARGE             (16u << 20)
 #define FRESH_STOP_MS     1000
-#define TRIM_MS           2000
 
 /* --- lists -------------------------------------------------------------------- */
 
@@ -229,12 +228,9 @@ static void let_go_on(struct worker *worker)
     worker->go_on_at = worker->rest_added;
 }
 
-/* After a crowd, or large bodies, have gone: glibc keeps what they were made of. Not
- * often, because it goes through all of the heap. */
+/* After a crowd, or large bodies, have gone: glibc keeps what they were made of. */
 static void trim(struct worker *worker)
 {
-    if (worker->now < worker->trim_at)
-        return;
     unsigned all = worker->count + worker->plain_count;
     bool crowd = worker->peak >= CROWD && all <= worker->peak / 4;
     bool large =
@@ -243,7 +239,6 @@ static void trim(struct worker *worker)
         return;
     worker->peak = all;
     worker->given_back = 0;
-    worker->trim_at = worker->now + TRIM_MS;
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
