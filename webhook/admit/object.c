@@ -187,17 +187,46 @@ static bool same_list(const json_t *a, const json_t *b)
     return a != NULL && b != NULL && json_equal(a, b) == 1;
 }
 
+/* What a decision reads of a container. */
+static const char *const judged[] = {"env", "envFrom", "args", "command"};
+
+static bool same_member(const json_t *a, const json_t *b, const char *name)
+{
+    const json_t *mine = json_object_get(a, name), *theirs = json_object_get(b, name);
+    return mine == theirs || json_equal(mine, theirs) == 1;
+}
+
+/* The same in what could be read of them, whatever else there is. */
+static bool same_containers(const json_t *a, const json_t *b)
+{
+    if (json_array_size(a) != json_array_size(b))
+        return false;
+    for (size_t i = 0; i < json_array_size(a); i++) {
+        const json_t *mine = json_array_get(a, i), *theirs = json_array_get(b, i);
+        if (!json_is_object(mine) || !json_is_object(theirs)) {
+            if (json_equal(mine, theirs) != 1)
+                return false;
+            continue;
+        }
+        bool same = same_member(mine, theirs, "name");
+        for (size_t k = 0; k < NRW_COUNT(judged); k++)
+            same = same && same_member(mine, theirs, judged[k]);
+        if (!same)
+            return false;
+    }
+    return true;
+}
+
 static bool is_unchanged(const json_t *container, const json_t *object,
                          const json_t *old_object, struct str name)
 {
-    static const char *const judged[] = {"env", "envFrom", "args", "command"};
     if (!json_is_object(old_object))
         return false;
     size_t index;
     const json_t *old = find_container(old_object, name, &index);
     if (container == NULL || old == NULL)
         return container == NULL && old == NULL &&
-               same_list(pod_containers(object), pod_containers(old_object));
+               same_containers(pod_containers(object), pod_containers(old_object));
     for (size_t i = 0; i < NRW_COUNT(judged); i++) {
         if (!same_list(json_object_get(container, judged[i]),
                        json_object_get(old, judged[i])))
