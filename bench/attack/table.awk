@@ -59,7 +59,7 @@ END {
             figure(name SUBSEP "alone" SUBSEP "p99"), figure(name SUBSEP "attacked" SUBSEP "p99"),
             sprintf(ratio > 2 ? "**%.1f**" : "%.1f", ratio),
             median(name SUBSEP "attacked" SUBSEP "server_busy") * 100, most_of(name) / 1024
-        if (name == "compute" || name ~ /,/) continue
+        if (name == "compute") continue
         all++
         if (ratio <= 2) kept++
         else above = above (above == "" ? "" : ", ") name

@@ -20,15 +20,23 @@ static bool is_simple(struct str text)
     return true;
 }
 
+/* The value that was made for what begins here, once its bracket is passed; or NULL. */
+static json_t *opened(json_t *made, struct scan *scan, char bracket, struct err *err)
+{
+    if (made != NULL && scan_open(scan, bracket))
+        return made;
+    json_decref(made);
+    err_nomem(err);
+    return NULL;
+}
+
 static json_t *quick_object(struct scan *scan, unsigned depth)
 {
-    json_t *object = json_object();
+    json_t *object = opened(json_object(), scan, '{', NULL);
     struct str key;
     bool escaped;
-    if (object == NULL || !scan_open(scan, '{')) {
-        json_decref(object);
+    if (object == NULL)
         return NULL;
-    }
     for (bool first = true; scan_member(scan, first, &key, &escaped); first = false) {
         json_t *value = is_simple(key) ? quick(scan, depth) : NULL;
         if (value == NULL || json_object_setn_new(object, key.p, key.n, value) != 0) {
@@ -41,11 +49,9 @@ static json_t *quick_object(struct scan *scan, unsigned depth)
 
 static json_t *quick_array(struct scan *scan, unsigned depth)
 {
-    json_t *array = json_array();
-    if (array == NULL || !scan_open(scan, '[')) {
-        json_decref(array);
+    json_t *array = opened(json_array(), scan, '[', NULL);
+    if (array == NULL)
         return NULL;
-    }
     for (bool first = true; scan_item(scan, first); first = false) {
         json_t *value = quick(scan, depth);
         if (value == NULL || json_array_append_new(array, value) != 0) {
@@ -173,12 +179,9 @@ static json_t *prune_object(struct scan *scan, const struct prune_want *wants,
 static json_t *prune_list(struct scan *scan, const struct prune_want *wants,
                           struct prune_context *context, struct err *err)
 {
-    json_t *list = json_array();
-    if (list == NULL || !scan_open(scan, '[')) {
-        json_decref(list);
-        err_nomem(err);
+    json_t *list = opened(json_array(), scan, '[', err);
+    if (list == NULL)
         return NULL;
-    }
     for (bool first = true; scan_item(scan, first); first = false) {
         json_t *item;
         if (scan_peek(scan) == '{') {
@@ -305,13 +308,8 @@ static bool fill(json_t *object, struct scan *scan, const struct prune_want *wan
 static json_t *prune_object(struct scan *scan, const struct prune_want *wants,
                             struct prune_context *context, struct err *err)
 {
-    json_t *object = json_object();
-    if (object == NULL || !scan_open(scan, '{')) {
-        json_decref(object);
-        err_nomem(err);
-        return NULL;
-    }
-    if (fill(object, scan, wants, context, err))
+    json_t *object = opened(json_object(), scan, '{', err);
+    if (object == NULL || fill(object, scan, wants, context, err))
         return object;
     json_decref(object);
     return NULL;

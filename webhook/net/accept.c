@@ -40,7 +40,7 @@ enum worth {
     WORTH_WAITING,     /* never served, and has let us wait for a tenth of a second: goes
                         * only where one of the next kind would have to */
     WORTH_IDLE,        /* was served a moment ago */
-    WORTH_NEW,         /* open for less than that, or with something to be read */
+    WORTH_NEW,         /* open for less than those, or with something to be read */
     WORTH_HELLO,       /* in the handshake */
     WORTH_KINDS,       /* not to be closed */
 };
@@ -107,14 +107,14 @@ static bool relieve(struct worker *worker, bool all_listeners, bool plain)
     bool crowd = found[WORTH_HELLO] > all / 2;
     unsigned least = 0;
     if (found[WORTH_IDLE] == 0)
-        found[WORTH_WAITING] = 0;
+        found[WORTH_WAITING] = 0; /* nobody's place to take: they may still ask */
     while (least < WORTH_KINDS && found[least] == 0 && !(least == WORTH_CROWD && crowd))
         least++;
     if (least == WORTH_KINDS)
         return false;
     enum worth what = least == WORTH_CROWD ? WORTH_HELLO : (enum worth)least;
     bool served = what == WORTH_RESTING || what == WORTH_IDLE;
-    unsigned most = least < WORTH_IDLE && !served ? BATCH : 1;
+    unsigned most = served || least > WORTH_IDLE ? 1 : BATCH;
     struct conn *previous, *idle = NULL;
     for (struct conn *conn = worker->oldest; conn != NULL && most > 0; conn = previous) {
         previous = conn->prev;

@@ -37,7 +37,7 @@ bool stream_heard(const struct stream *stream);
 /* *ret_n bytes with STREAM_DONE, at least one. */
 enum stream_result stream_read(struct stream *stream, void *to, size_t size,
                                size_t *ret_n);
-/* Nothing has come that is not read yet, now: whatever comes makes an event. */
+/* Nothing has come that a read could take now: whatever comes later makes an event. */
 bool stream_is_empty(const struct stream *stream);
 /* May write less than asked. After STREAM_WAIT the same bytes must come first again. */
 enum stream_result stream_write(struct stream *stream, const void *from, size_t size,
