@@ -265,6 +265,15 @@ static bool is_broken(const struct registry *registry, const struct binding_entr
            is_blank(entry->hostname.winner, registry->defaults);
 }
 
+/* Binding fails either way, but not by the same. */
+static bool fail_otherwise(const struct registry *registry, const struct binding_entry *a,
+                           const struct binding_entry *b)
+{
+    return is_broken(registry, a) && is_broken(registry, b) && !is_nothing(b) &&
+           (a->exists != b->exists || (a->object != NULL) != (b->object != NULL) ||
+            (a->invalid.count > 0) != (b->invalid.count > 0));
+}
+
 /* A custom key of the other two types is validated, and of no use. */
 static bool is_used(const struct registry *registry)
 {
@@ -348,9 +357,11 @@ static void meet_again(struct grouper *grouper, struct registry *registry,
     struct registry other = *registry;
     struct binding_entry entry;
     bind_entry(grouper, name, &other, &entry);
-    registry->by_chance = registry->by_chance ||
-                          ((registry->nested != NULL || is_nested(declaration)) &&
-                           (registry->ambiguous != NULL || chance_of(&entry) != NULL));
+    if (registry->nested != NULL || is_nested(declaration)) {
+        registry->decided = registry->decided || fail_otherwise(registry, &bound, &entry);
+        registry->by_chance = registry->by_chance || registry->ambiguous != NULL ||
+                              chance_of(&entry) != NULL;
+    }
     bool tuned = tunes(grouper, registry, maker, declaration, &entry);
     if (is_nothing(&entry))
         later = tuned; /* then it makes nothing, but Spring remembers what it asked */
