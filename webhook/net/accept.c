@@ -92,45 +92,69 @@ static void close_one(struct conn *conn)
     conn_kill(conn);
 }
 
+/* Those of one kind: how many, and who of them would go. */
+struct found {
+    unsigned count;
+    struct conn *oldest[BATCH]; /* the last ones seen, at their number modulo BATCH */
+};
+
+static bool was_served(unsigned worth)
+{
+    return worth == WORTH_RESTING || worth == WORTH_IDLE;
+}
+
+/* The oldest, not by when they came, but by when they were served. */
+static void found_served(struct found *found, struct conn *conn)
+{
+    if (found->count == 0 || conn->since <= found->oldest[0]->since)
+        found->oldest[0] = conn;
+    found->count = 1;
+}
+
+/* Once through all, newest first: looking through them is most of what this takes. */
+static unsigned look(struct worker *worker, bool all_listeners, bool plain,
+                     struct found *kinds)
+{
+    unsigned all = 0;
+    for (struct conn *conn = worker->all; conn != NULL; conn = conn->next) {
+        if (!all_listeners && conn->plain != plain)
+            continue;
+        all++;
+        unsigned worth = worth_of(conn, worker->now);
+        struct found *found = &kinds[worth];
+        if (was_served(worth))
+            found_served(found, conn);
+        else
+            found->oldest[found->count++ % BATCH] = conn;
+    }
+    return all;
+}
+
 /* Closes connections that are worth least, of one listener's or of all: one that was
  * served, or a few of those that were not, because they come in crowds and looking
  * through all takes its time. False when all are at work. */
 static bool relieve(struct worker *worker, bool all_listeners, bool plain)
 {
-    unsigned found[WORTH_KINDS + 1] = {0}, all = 0;
-    for (struct conn *conn = worker->all; conn != NULL; conn = conn->next) {
-        if (!all_listeners && conn->plain != plain)
-            continue;
-        found[worth_of(conn, worker->now)]++;
-        all++;
-    }
-    bool crowd = found[WORTH_HELLO] > all / 2;
+    struct found kinds[WORTH_KINDS + 1] = {0};
+    unsigned all = look(worker, all_listeners, plain, kinds);
+    bool crowd = kinds[WORTH_HELLO].count > all / 2;
     unsigned least = 0;
-    if (found[WORTH_IDLE] == 0)
-        found[WORTH_WAITING] = 0; /* nobody's place to take: they may still ask */
-    while (least < WORTH_KINDS && found[least] == 0 && !(least == WORTH_CROWD && crowd))
+    if (kinds[WORTH_IDLE].count == 0)
+        kinds[WORTH_WAITING].count = 0; /* nobody's place to take: they may still ask */
+    while (least < WORTH_KINDS && kinds[least].count == 0 &&
+           !(least == WORTH_CROWD && crowd))
         least++;
     if (least == WORTH_KINDS)
         return false;
-    enum worth what = least == WORTH_CROWD ? WORTH_HELLO : (enum worth)least;
-    bool served = what == WORTH_RESTING || what == WORTH_IDLE;
-    unsigned most = served || least > WORTH_IDLE ? 1 : BATCH;
-    struct conn *previous, *idle = NULL;
-    for (struct conn *conn = worker->oldest; conn != NULL && most > 0; conn = previous) {
-        previous = conn->prev;
-        if ((!all_listeners && conn->plain != plain) ||
-            worth_of(conn, worker->now) != what)
-            continue;
-        if (served) { /* not by when they came, but by when they were served */
-            if (idle == NULL || conn->since < idle->since)
-                idle = conn;
-            continue;
-        }
-        close_one(conn);
-        most = clock_mono_nanos() < worker->slice_end ? most - 1 : 0;
+    const struct found *going = &kinds[least == WORTH_CROWD ? WORTH_HELLO : least];
+    unsigned count = going->count, most = count < BATCH ? count : BATCH;
+    if (least > WORTH_IDLE)
+        most = 1;
+    for (unsigned i = 1; i <= most; i++) {
+        close_one(going->oldest[(count - i) % BATCH]);
+        if (clock_mono_nanos() >= worker->slice_end)
+            break;
     }
-    if (idle != NULL)
-        close_one(idle);
     return true;
 }
 

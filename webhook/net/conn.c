@@ -185,6 +185,8 @@ static bool shake(struct conn *conn, int64_t now)
         open_up(conn, now);
         return true;
     }
+    if (result == STREAM_PAUSE)
+        return true;
     if (result == STREAM_WAIT) {
         conn->readable = false;
         if (stream_wants_output(&conn->stream))

@@ -43,49 +43,50 @@ enum conn_phase {
 };
 
 struct conn {
+    /* First what is looked at of all of them when room is to be made (accept.c) and when
+     * deadlines are (worker.c): it shares a line of the cache, or two. */
     struct conn *prev, *next; /* all of the worker's */
-    struct conn *next_ready, *next_queued;
-    struct worker *worker;
-    struct net_tls *tls; /* a reference; NULL on the metrics listener */
-    struct stream stream;
+    int64_t since;            /* when the phase or state began: for "oldest" */
+    int64_t deadline;         /* when the present phase has lasted too long; ms */
     enum conn_state state;
-    int pair; /* our end of the socketpair, or -1 */
-
-    bool plain;        /* came by the metrics listener */
-    bool shed;         /* over the limit: gets 503 whatever it asks */
-    bool ready;        /* is in the worker's ready list */
-    bool readable;     /* the client's socket may have bytes (edge-triggered) */
-    bool hangup;       /* … and its end was seen: read up to it */
-    bool peer_eof;     /* the client closed its direction */
-    bool eof_fed;      /* and libmicrohttpd was told */
-    bool mhd_open;     /* libmicrohttpd holds its end */
-    bool held;         /* … and was told to wait: see http.c */
-    bool queued;       /* … and is in the worker's queue to go on */
-    bool its_turn;     /* … and was the first in it */
-    bool ahead;        /* more had come when the last answer ended: the next one queues */
-    bool busy;         /* bytes of a request were fed and it is not answered yet */
-    bool fed;          /* at least one byte was ever fed */
-    bool watched;      /* the socket is watched for output, too */
-    bool part;         /* the beginning of an answer left, its end has not */
-    bool closing;      /* the answer under way says Connection: close */
-    bool orderly;      /* its last request was a small review; nothing came with it */
-    bool refused;      /* our own error took the place of libmicrohttpd's answer */
-    unsigned answered; /* answers completed */
-    unsigned in_turn;  /* … since the connection last had its turn */
-    size_t asked;      /* bytes that came since the last answer */
-    struct MHD_Connection *mhd;
-    uint64_t stirred_at; /* worker->http_runs when it was last given something to do */
-
-    enum conn_phase phase; /* what `deadline` watches, in which exchange */
+    enum conn_phase phase; /* what `deadline` watches, in which exchange … */
     unsigned phase_answered;
-    int64_t deadline;  /* when the present phase has lasted too long; ms */
-    int64_t answer_by; /* a hard end for the answer under way */
-    int64_t since;     /* when the phase or state began: for "oldest" */
+    unsigned answered; /* answers completed */
 
-    struct buf in; /* from the client, not yet taken by libmicrohttpd */
-    size_t in_at;
+    bool plain;     /* came by the metrics listener */
+    bool shed;      /* over the limit: gets 503 whatever it asks */
+    bool ready;     /* is in the worker's ready list */
+    bool readable;  /* the client's socket may have bytes (edge-triggered) */
+    bool hangup;    /* … and its end was seen: read up to it */
+    bool peer_eof;  /* the client closed its direction */
+    bool eof_fed;   /* and libmicrohttpd was told */
+    bool mhd_open;  /* libmicrohttpd holds its end */
+    bool held;      /* … and was told to wait: see http.c */
+    bool queued;    /* … and is in the worker's queue to go on */
+    bool its_turn;  /* … and was the first in it */
+    bool ahead;     /* more had come when the last answer ended: the next one queues */
+    bool busy;      /* bytes of a request were fed and it is not answered yet */
+    bool fed;       /* at least one byte was ever fed */
+    bool watched;   /* the socket is watched for output, too */
+    bool part;      /* the beginning of an answer left, its end has not */
+    bool closing;   /* the answer under way says Connection: close */
+    bool orderly;   /* its last request was a small review; nothing came with it */
+    bool refused;   /* our own error took the place of libmicrohttpd's answer */
     struct buf out; /* for the client, not yet taken by it */
     size_t out_at;
+
+    struct stream stream;
+    struct net_tls *tls; /* a reference; NULL on the metrics listener */
+    struct worker *worker;
+    struct conn *next_ready, *next_queued;
+    int pair;          /* our end of the socketpair, or -1 */
+    unsigned in_turn;  /* answers completed since the connection last had its turn */
+    size_t asked;      /* bytes that came since the last answer */
+    int64_t answer_by; /* a hard end for the answer under way */
+    struct MHD_Connection *mhd;
+    uint64_t stirred_at; /* worker->http_runs when it was last given something to do */
+    struct buf in;       /* from the client, not yet taken by libmicrohttpd */
+    size_t in_at;
     struct exchange exchange; /* the request under way */
 };
 

@@ -11,6 +11,7 @@
 enum stream_result {
     STREAM_DONE,  /* moved something (or the handshake is complete) */
     STREAM_WAIT,  /* nothing now */
+    STREAM_PAUSE, /* handshake only: there is more to compute; soon again, others first */
     STREAM_EOF,   /* the client closed its direction in order */
     STREAM_ERROR, /* over */
     STREAM_HTTP,  /* handshake only: the client speaks HTTP without TLS */
@@ -20,6 +21,7 @@ struct stream {
     int fd;
     SSL *ssl; /* NULL without TLS */
     bool handshaken;
+    bool paused; /* in the middle of a handshake's step */
     bool abused; /* too many messages that carry no data: it is over */
     unsigned idle_messages;
     bool drained; /* the last read took all that the socket had: no need to ask again */
@@ -28,6 +30,8 @@ struct stream {
 /* Once, when the structure has reached its final place. */
 void stream_guard(struct stream *stream);
 
+/* After STREAM_PAUSE it is to be called again in the same thread, and soon: what is
+ * paused holds 32 KiB. */
 enum stream_result stream_handshake(struct stream *stream);
 /* After STREAM_WAIT of a read or a handshake: does it wait for room to write? */
 bool stream_wants_output(const struct stream *stream);

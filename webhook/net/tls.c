@@ -27,6 +27,12 @@
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"                         \
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define TICKET_SECONDS 3600
+/* The thread sanitizer does not know that OpenSSL changes stacks. */
+#ifdef __SANITIZE_THREAD__
+#define STEPWISE 0
+#else
+#define STEPWISE 1
+#endif
 
 struct net_tls {
     atomic_uint references;
@@ -186,7 +192,7 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
-static bool configure(SSL_CTX *ctx, struct err *err)
+static bool configure(SSL_CTX *ctx, bool clients, struct err *err)
 {
     SSL_CTX_set_security_level(ctx, 2);
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
@@ -207,6 +213,10 @@ static bool configure(SSL_CTX *ctx, struct err *err)
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS);
+    /* See stream.c. Not where clients show certificates: those are parsed and verified on
+     * the job's small stack, and what they need of it is theirs to say. */
+    if (STEPWISE && !clients)
+        SSL_CTX_set_mode(ctx, SSL_MODE_ASYNC);
     SSL_CTX_set_read_ahead(ctx, 1); /* one read(2) for a record's header and body */
     static const unsigned char session_context[] = "nvcf-registry-webhook";
     SSL_CTX_set_session_id_context(ctx, session_context, sizeof(session_context) - 1);
@@ -241,9 +251,10 @@ struct net_tls *net_tls_new(const struct net_tls_options *options, struct err *e
         net_tls_free(tls);
         return NULL;
     }
-    if (!configure(tls->ctx, err) || !use_chain(tls->ctx, options->chain, err) ||
+    bool clients = options->client_ca_pem.n > 0;
+    if (!configure(tls->ctx, clients, err) || !use_chain(tls->ctx, options->chain, err) ||
         !use_key(tls->ctx, options->key, err) ||
-        (options->client_ca_pem.n > 0 && !demand_clients(tls, options, err))) {
+        (clients && !demand_clients(tls, options, err))) {
         net_tls_free(tls);
         return NULL;
     }

@@ -81,6 +81,18 @@ void worker_ready(struct worker *worker, struct conn *conn)
     conns->last = conn;
 }
 
+/* Back to the head, as if it had not been taken: its handshake is paused, and there is
+ * never more than one of those. */
+static void ready_again(struct worker *worker, struct conn *conn)
+{
+    conn->ready = true;
+    conn->next_ready = worker->rest.head;
+    if (worker->rest.head == NULL)
+        worker->rest.last = conn;
+    worker->rest.head = conn;
+    worker->rest_taken--;
+}
+
 static struct conn *take_ready(struct conns *conns)
 {
     struct conn *conn = conns->head;
@@ -165,7 +177,10 @@ static void reap(struct worker *worker)
 
 static void step(struct worker *worker, struct conn *conn)
 {
-    if (conn_step(conn, worker->now))
+    bool more = conn_step(conn, worker->now);
+    if (conn->stream.paused)
+        ready_again(worker, conn);
+    else if (more)
         worker_ready(worker, conn);
 }
 
