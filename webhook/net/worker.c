@@ -25,9 +25,10 @@
 #define ROUNDS_MAXIMUM    8
 #define MOVE_MS           5     /* then who has just come is looked at, too */
 #define SLICE_NS          50000 /* what goes beyond is the last step alone */
-#define TIMEOUTS_MAXIMUM  16    /* connections ended in a turn; the next one goes on */
-#define QUEUED_MAXIMUM    2     /* pipelined requests answered in a turn */
-#define SPARE_CONNECTIONS 64    /* libmicrohttpd's limit is never the one that is hit */
+#define OWED_NS           1000000
+#define TIMEOUTS_MAXIMUM  16 /* connections ended in a turn; the next one goes on */
+#define QUEUED_MAXIMUM    2  /* pipelined requests answered in a turn */
+#define SPARE_CONNECTIONS 64 /* libmicrohttpd's limit is never the one that is hit */
 #define CROWD             128u
 #define LARGE             (16u << 20)
 #define FRESH_STOP_MS     1000
@@ -367,13 +368,20 @@ static void take_in(struct worker *worker)
     worker->knocks = worker->knocks_plain = false;
 }
 
-/* Those who do not go first have half as long as those who did have taken. */
+/* Those who do not go first are owed half as long as those who do take. They get it in
+ * slices as short as they can be, and in longer ones once much is owed: that is only
+ * where those who go first want all that there is. */
 static void give_slice(struct worker *worker, int64_t began)
 {
     int64_t now = clock_mono_nanos(), half = (now - began) / 2;
-    worker->slice_end = now + (half > SLICE_NS ? half : SLICE_NS);
+    worker->owed += half;
+    bool much = worker->owed > OWED_NS && half > SLICE_NS;
+    worker->slice_end = now + (much ? half : SLICE_NS);
     take_in(worker);
     move_rest(worker);
+    worker->owed -= clock_mono_nanos() - now;
+    if (worker->owed < 0 || worker->rest.head == NULL)
+        worker->owed = 0;
 }
 
 bool worker_turn(struct worker *worker)

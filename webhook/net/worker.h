@@ -53,6 +53,7 @@ struct worker {
     size_t given_back;   /* bytes of large bodies, since then */
     int64_t now;         /* ms; of this turn */
     int64_t slice_end;   /* ns; until then those that do not go first have their turn */
+    int64_t owed;        /* ns; what they have not had yet of their third of the time */
     int64_t next_scan;   /* when the first deadline may have passed */
     bool stopping;
 
