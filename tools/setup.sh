@@ -16,7 +16,8 @@ packages() {
     fuzz) echo 'clang?clang' "$(sanitizer_runtime)" ;;
     e2e) echo 'golang-go?go' 'npm?npm' 'unzip?unzip' 'curl?curl' 'jq?jq' 'prometheus?promtool' python3-yaml faketime ;;
     spring) echo 'maven?mvn' 'default-jdk-headless?javac' 'jq?jq' ;;
-    image) echo 'buildah?buildah' 'podman?podman' 'runc?runc' 'mmdebstrap?mmdebstrap' 'jq?jq' ;;
+    image) echo 'buildah?buildah' 'podman?podman' 'runc?runc' 'mmdebstrap?mmdebstrap' 'jq?jq' \
+        'qemu-system-arm?qemu-system-aarch64' 'cpio?cpio' ;;
     *)
         echo "setup: no group '$1' (build test lint fuzz e2e spring image)" >&2
         exit 2
