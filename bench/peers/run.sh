@@ -18,8 +18,8 @@ work=$(mktemp -d)
 server=
 group=
 finish() {
-    [ -z "$server" ] || kill -KILL "$server" 2>/dev/null || true
-    [ -z "$group" ] || { sleep 0.1 && rmdir "$group"; } 2>/dev/null || true
+    [ -z "$server" ] || { kill -KILL "$server" && wait "$server"; } 2>/dev/null || true
+    [ -z "$group" ] || rmdir "$group" || true
     rm -rf "$work"
 }
 trap finish EXIT
@@ -82,14 +82,20 @@ stop() {
 # With a handshake each, the generator's core is full before that of a server that is faster than it. So there
 # is a case in which every server has half of its core, by a control group, where one can be made (root).
 group_made() { # either version of them
+    local new
     if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-        group=/sys/fs/cgroup/nrw-bench-$$
-        echo +cpu >/sys/fs/cgroup/cgroup.subtree_control && mkdir "$group" && echo '5000 10000' >"$group/cpu.max"
+        new=/sys/fs/cgroup/nrw-bench-$$
+        grep -qw cpu /sys/fs/cgroup/cgroup.subtree_control || echo +cpu >/sys/fs/cgroup/cgroup.subtree_control || return 1
+        mkdir "$new" || return 1
+        echo '5000 10000' >"$new/cpu.max" && [ "$(<"$new/cpu.max")" = '5000 10000' ] && group=$new
     else
-        group=/sys/fs/cgroup/cpu/nrw-bench-$$
-        mkdir "$group" && echo 10000 >"$group/cpu.cfs_period_us" && echo 5000 >"$group/cpu.cfs_quota_us"
-    fi 2>/dev/null
-}
+        new=/sys/fs/cgroup/cpu/nrw-bench-$$
+        mkdir "$new" || return 1
+        echo 10000 >"$new/cpu.cfs_period_us" && echo 5000 >"$new/cpu.cfs_quota_us" &&
+            [ "$(<"$new/cpu.cfs_quota_us")" = 5000 ] && group=$new
+    fi
+    [ -n "$group" ] || { rmdir "$new" && return 1; }
+} 2>/dev/null
 half_a_core() { # before the server's last case
     [ -n "$group" ] || group_made || return 1
     echo "$server" >"$group/cgroup.procs"

@@ -153,5 +153,6 @@ for part in files ${KUBECONFIG:+cluster}; do
     is "arm64: $part: exit code" 0 "$(guest_said "$part exit")"
     echo "arm64: $part: resident $(guest_said "$part resident")"
 done
+like "arm64: the kernel says what is refused" '\berrno\b' "$(guest_said logged)"
 is "arm64: no system call was refused" 0 "$(guest_said refused)"
 finish

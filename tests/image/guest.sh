@@ -49,6 +49,7 @@ if [ -e /data/kubeconfig ]; then
     gate
     end cluster "$program"
 fi
+say logged "$($b cat /proc/sys/kernel/seccomp/actions_logged)"
 say refused "$($b dmesg | $b grep -c 'type=1326')"
 $b dmesg | $b grep 'type=1326' | $b head -5
 $b poweroff -f

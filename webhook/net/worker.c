@@ -26,6 +26,7 @@
 #define MOVE_MS           5     /* then who has just come is looked at, too */
 #define SLICE_NS          50000 /* what goes beyond is the last step alone */
 #define OWED_NS           1000000
+#define OWED_MAXIMUM_NS   5000000
 #define TIMEOUTS_MAXIMUM  16 /* connections ended in a turn; the next one goes on */
 #define QUEUED_MAXIMUM    2  /* pipelined requests answered in a turn */
 #define SPARE_CONNECTIONS 64 /* libmicrohttpd's limit is never the one that is hit */
@@ -375,12 +376,15 @@ static void give_slice(struct worker *worker, int64_t began)
 {
     int64_t now = clock_mono_nanos(), half = (now - began) / 2;
     worker->owed += half;
+    if (worker->owed > OWED_MAXIMUM_NS)
+        worker->owed = OWED_MAXIMUM_NS;
     bool much = worker->owed > OWED_NS && half > SLICE_NS;
     worker->slice_end = now + (much ? half : SLICE_NS);
+    bool knocked = worker->accepting; /* and may not be all who do */
     take_in(worker);
     move_rest(worker);
     worker->owed -= clock_mono_nanos() - now;
-    if (worker->owed < 0 || worker->rest.head == NULL)
+    if (worker->owed < 0 || (worker->rest.head == NULL && !knocked))
         worker->owed = 0;
 }
 
