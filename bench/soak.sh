@@ -3,7 +3,7 @@
 # change (and every tenth second the new policy is not valid). Every answer must be, byte by
 # byte, what one of the two policies says; memory must be flat and descriptors must not grow.
 #
-#   bench/soak.sh [ADMISSIONS]      default 10000000; about a quarter of an hour on two free cores
+#   bench/soak.sh [ADMISSIONS]      default 10000000; a few minutes to a quarter of an hour on two free cores
 #
 # Prints a line at 1, 10, 20 … 100 %, then the verdicts. With OUT=FILE the figures are written
 # there as a page (bench/SOAK.md). `make soak` builds and runs it. Ends with `N passed, N failed`.
