@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the arm64 image's program on an emulated arm64 machine under Debian's own kernel: an emulator of single
 # programs has no seccomp, and a system call that the list lacks on that architecture would show nowhere else.
-#   arm64.sh PROGRAM     what runs in the machine is guest.sh; below with-cluster.sh also as in a cluster
+#   arm64.sh PROGRAM     what runs in the machine is guest; below with-cluster.sh also as in a cluster
 #
 # Kernel and busybox come from this machine's own package sources, with a state of apt's apart, so that nothing
 # foreign becomes installable here; they are kept in the cache.
@@ -9,7 +9,7 @@ set -euo pipefail
 # shellcheck source=../integration/lib.sh
 source "$(dirname "$0")/../integration/lib.sh"
 program=$1
-arm64=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/nvcf-registry-webhook/arm64
+arm64=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/nvcf-registry-webhook/arm64-machine
 
 packages() {
     local kernel
@@ -17,14 +17,14 @@ packages() {
         -o Dir::State::status="$arm64/status" -o Dir::Cache="$arm64/cache" -o APT::Sandbox::User=root)
     [ ! -e "$arm64/complete" ] || return 0
     rm -rf "$arm64"
-    mkdir -p "$arm64"/{state/lists/partial,cache/archives/partial,root}
+    mkdir -p "$arm64"/{state/lists/partial,cache/archives/partial,tree}
     : >"$arm64/status"
     apt-get "${apt[@]}" -qq update || return 1
     kernel=$(apt-cache "${apt[@]}" depends linux-image-arm64 | sed -nE 's/.*Depends: (linux-image-[^:]+).*/\1/p' | head -1)
     (
         cd "$arm64"
         apt-get "${apt[@]}" -qq download "${kernel:?no kernel for arm64}" busybox-static || exit 1
-        for package in *.deb; do dpkg-deb -x "$package" root || exit 1; done
+        for package in *.deb; do dpkg-deb -x "$package" tree || exit 1; done
         rm -rf state cache ./*.deb
     ) || return 1
     : >"$arm64/complete"
@@ -33,15 +33,15 @@ packages() {
 ramdisk() { # FILE
     local to=$WORK/guest module at
     mkdir -p "$to"/{bin,proc,sys,dev,tmp,modules,data}
-    cp "$arm64/root/bin/busybox" "$to/bin/"
+    cp "$arm64/tree/bin/busybox" "$to/bin/"
     cp "$program" "$to/program"
-    cp "$root/tests/image/guest.sh" "$to/init"
+    cp "$root/tests/image/guest" "$to/init"
     chmod +x "$to/init" "$to/program"
     cp "$POLICY" "$to/data/policy.yaml"
     [ ! -s "$WORK/kubeconfig" ] || cp "$WORK/kubeconfig" "$to/data/kubeconfig"
     # In the order in which they need each other; those that the kernel has built in are no files.
     for module in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net; do
-        at=$(find "$arm64/root/lib/modules" -name "$module.ko" | head -1)
+        at=$(find "$arm64/tree/lib/modules" -name "$module.ko" | head -1)
         [ -n "$at" ] || continue
         cp "$at" "$to/modules/"
         echo "$module.ko" >>"$to/modules/order"
@@ -59,7 +59,7 @@ guest_start() {
     local forward=user,id=net
     forward+=,hostfwd=tcp:127.0.0.1:$https-:8443,hostfwd=tcp:127.0.0.1:$http-:8080,hostfwd=tcp:127.0.0.1:$gate-:9000
     background guest timeout 300 qemu-system-aarch64 -M virt -cpu cortex-a57 -m 512 -nographic -no-reboot \
-        -kernel "$(echo "$arm64"/root/boot/vmlinuz-*)" -initrd "$WORK/ramdisk" \
+        -kernel "$(echo "$arm64"/tree/boot/vmlinuz-*)" -initrd "$WORK/ramdisk" \
         -append 'console=ttyAMA0 audit=1 panic=-1 quiet' -netdev "$forward" -device virtio-net-pci,netdev=net,romfile=
     guest=$REPLY
 }
