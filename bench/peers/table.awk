@@ -43,7 +43,8 @@ function target(what, c, m, bound, text, more,    ratio, good) {
     ratio = median(c, "ours", m) / median(c, "controller-runtime", m)
     good = more ? ratio >= bound : ratio <= bound
     printf "| %s | %s | %s | %s |\n", what, text, more ? sprintf("%.1f times", ratio) : sprintf("1/%.1f", 1 / ratio), \
-        good ? "met" : c == "saturation-fresh" && m == "per_second" ? "not shown: the generator was full first" : sprintf("**missed** by %.1f %%", 100 * (more ? bound / ratio - 1 : ratio / bound - 1))
+        good ? "met" : c == "saturation-fresh" && m == "per_second" && generator_bound() ? \
+            "not shown: the generator was full first" : sprintf("**missed** by %.1f %%", 100 * (more ? bound / ratio - 1 : ratio / bound - 1))
 }
 
 END {
@@ -82,7 +83,8 @@ END {
     }
     print "\nAt fixed rates a request's time counts from when it was due. A client's part of a handshake costs more than ours:"
     print "with a handshake each the generator's core is full before our server's, and requests/s is what the generator can do."
-    print "Throughput is therefore compared where every server has half a core (a quota of 5 ms in 10), and not the generator."
+    if (half())
+        print "Throughput is therefore compared where every server has half a core (a quota of 5 ms in 10), and not the generator."
     printf "At fixed rates the generator was itself late by %.0f µs at most (p99); everything\n", late()
     printf "else on the machine took %.0f %% of a core in the median, %.0f %% at most.\n\n", 100 * others(0.5), 100 * others(1)
     print "| against controller-runtime | target | measured | |"
@@ -99,6 +101,11 @@ END {
     target("resident, after the load", "memory", "rss_loaded", 1 / 4, "at most 1/4", 0)
     target("exec to first answer", "start", "exec_to_answer", 1 / 5, "at most 1/5", 0)
     target("image", "size", "image", 1 / 5, "at most 1/5", 0)
+}
+
+# Whether the generator was full before our server was, with a handshake each.
+function generator_bound() {
+    return median("saturation-fresh", "ours", "generator_busy") > median("saturation-fresh", "ours", "server_busy")
 }
 
 # Whether there were control groups to be had.

@@ -57,6 +57,24 @@ static void handle(void *context, const struct net_request *request,
     buf_text(&answer->body, "{}");
 }
 
+/* One worker; `handled` counts small and large requests from now on. */
+static struct net_server *serve(atomic_long *handled,
+                                void (*on_connections)(void *context, long change))
+{
+    atomic_init(&handled[0], 0);
+    atomic_init(&handled[1], 0);
+    const struct net_options options = {.listen = "127.0.0.1:0",
+                                        .metrics_listen = "127.0.0.1:0",
+                                        .threads = 1,
+                                        .handlers = {.context = handled,
+                                                     .route = route,
+                                                     .handle = handle,
+                                                     .on_connections = on_connections}};
+    struct net_server *server = net_server_start(&options, NULL, NULL);
+    must(server != NULL, "net_server_start");
+    return server;
+}
+
 static long resident_mib(void)
 {
     long pages = 0;
@@ -120,18 +138,9 @@ static void a_crowd_and_large_bodies(void **state)
 {
     (void)state;
     atomic_long handled[2];
-    atomic_init(&handled[0], 0);
-    atomic_init(&handled[1], 0);
-    const struct net_options options = {
-        .listen = "127.0.0.1:0",
-        .metrics_listen = "127.0.0.1:0",
-        .threads = 1,
-        .handlers = {.context = handled, .route = route, .handle = handle}};
-    struct err err = {0};
     /* As main() does: large ones are mapped, and unmapped when freed. */
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
-    struct net_server *server = net_server_start(&options, NULL, &err);
-    assert_non_null(server);
+    struct net_server *server = serve(handled, NULL);
     unsigned port = net_server_metrics_port(server);
     struct pollfd clients[CLIENTS];
     size_t at[CLIENTS] = {0};
@@ -202,19 +211,8 @@ static void *storm(void *context)
 static double let_in_for_each_answer(void)
 {
     atomic_long handled[2];
-    atomic_init(&handled[0], 0);
-    atomic_init(&handled[1], 0);
     atomic_store(&let_in, 0);
-    const struct net_options options = {.listen = "127.0.0.1:0",
-                                        .metrics_listen = "127.0.0.1:0",
-                                        .threads = 1,
-                                        .handlers = {.context = handled,
-                                                     .route = route,
-                                                     .handle = handle,
-                                                     .on_connections = count_in}};
-    struct err err = {0};
-    struct net_server *server = net_server_start(&options, NULL, &err);
-    assert_non_null(server);
+    struct net_server *server = serve(handled, count_in);
     struct storm storming = {.port = net_server_metrics_port(server)};
     struct pollfd busy[BUSY];
     size_t at = 0;

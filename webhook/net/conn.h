@@ -49,9 +49,9 @@ struct conn {
     int64_t since;            /* when the phase or state began: for "oldest" */
     int64_t deadline;         /* when the present phase has lasted too long; ms */
     enum conn_state state;
-    enum conn_phase phase; /* what `deadline` watches, in which exchange … */
-    unsigned phase_answered;
-    unsigned answered; /* answers completed */
+    enum conn_phase phase;   /* what `deadline` watches, … */
+    unsigned phase_answered; /* … in which exchange */
+    unsigned answered;       /* answers completed */
 
     bool plain;     /* came by the metrics listener */
     bool shed;      /* over the limit: gets 503 whatever it asks */

@@ -23,9 +23,9 @@
 #define EVENTS_MAXIMUM    1024 /* all: the one who goes first may be the last */
 #define TURN_MS           1000
 #define ROUNDS_MAXIMUM    8
-#define MOVE_MS           5     /* then who has just come is looked at, too */
-#define SLICE_NS          50000 /* what goes beyond is the last step alone */
-#define OWED_NS           1000000
+#define MOVE_MS           5       /* then who has just come is looked at, too */
+#define SLICE_NS          50000   /* what goes beyond is the last step alone */
+#define OWED_NS           1000000 /* from here on slices are longer */
 #define OWED_MAXIMUM_NS   5000000
 #define TIMEOUTS_MAXIMUM  16 /* connections ended in a turn; the next one goes on */
 #define QUEUED_MAXIMUM    2  /* pipelined requests answered in a turn */
