@@ -24,6 +24,7 @@ struct exchange {
     char path[EXCHANGE_PATH_MAXIMUM];
     size_t path_size;
     struct buf body;
+    bool mapped;   /* the body has pages of its own: all that it may ever need */
     size_t budget; /* bytes of the server's budget for large bodies that are held */
 };
 

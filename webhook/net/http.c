@@ -27,7 +27,7 @@
 
 #define POOL_SIZE      (32u * 1024u) /* libmicrohttpd's: the header; it maps a larger one */
 #define SMALL_BODY     (64u * 1024u)
-#define LARGE_CAPACITY (1024u * 1024u) /* malloc maps it: main.c, MAPPED_SIZE */
+#define MAPPED_BODY    (NET_BODY_MAXIMUM + 1) /* with its NUL */
 #define LARGE_BODIES   (64u * 1024u * 1024u)
 #define ANSWER_MAXIMUM (32u * 1024u * 1024u)
 #define SCRAP_LEAST    (512u * 1024u)
@@ -49,21 +49,20 @@ static void free_budget(struct worker *worker, size_t *budget, size_t most)
     size_t freed = *budget < most ? *budget : most;
     *budget -= freed;
     atomic_fetch_sub(&worker->server->large_bodies, freed);
-    worker->given_back += freed;
 }
 
 static void give_back(struct conn *conn)
 {
     struct worker *worker = conn->worker;
     struct exchange *x = &conn->exchange;
-    size_t size = x->body.size;
-    x->body.failed = false; /* one that grew too long is given back all the same */
-    void *data = size >= SCRAP_LEAST ? buf_steal(&x->body, &size) : NULL;
-    if (data != NULL) {
-        struct scrap *scrap = data;
-        *scrap = (struct scrap){.next = worker->scrap, .size = size, .budget = x->budget};
+    if (x->mapped) {
+        struct scrap *scrap = (void *)x->body.data;
+        *scrap = (struct scrap){
+            .next = worker->scrap, .size = x->body.size, .budget = x->budget};
         worker->scrap = scrap;
         x->budget = 0;
+        x->mapped = false;
+        x->body.data = NULL;
     }
     buf_done(&x->body);
     free_budget(worker, &x->budget, SIZE_MAX);
@@ -85,7 +84,7 @@ void http_scrap(struct worker *worker)
     }
     worker->scrap = scrap->next;
     free_budget(worker, &scrap->budget, SIZE_MAX);
-    mem_free(scrap);
+    mem_unmap(scrap, MAPPED_BODY);
 }
 
 void http_reset(struct conn *conn)
@@ -294,14 +293,21 @@ static bool afford(struct conn *conn, size_t size)
     return true;
 }
 
-/* A large body gets pages of its own at once, which grow without being copied; those that
- * are not written to cost nothing. */
-static bool make_room(struct buf *body, size_t size)
+/* A large body gets pages of its own, for all that it may become. */
+static bool make_room(struct exchange *x, size_t size)
 {
-    if (body->size + size <= SMALL_BODY || body->capacity >= LARGE_CAPACITY ||
-        body->size + size >= LARGE_CAPACITY)
+    if (x->mapped || x->body.size + size <= SMALL_BODY)
         return true;
-    return buf_reserve(body, LARGE_CAPACITY - 1 - body->size);
+    char *pages = mem_map(MAPPED_BODY);
+    if (pages == NULL)
+        return false;
+    if (x->body.size > 0)
+        memcpy(pages, x->body.data, x->body.size);
+    mem_free(x->body.data);
+    x->body.data = pages;
+    x->body.capacity = MAPPED_BODY;
+    x->mapped = true;
+    return true;
 }
 
 static enum MHD_Result take_body(struct conn *conn, const char *data, size_t size)
@@ -310,7 +316,7 @@ static enum MHD_Result take_body(struct conn *conn, const char *data, size_t siz
     unsigned status = 0;
     if (!afford(conn, x->body.size + size))
         status = 503;
-    else if (!make_room(&x->body, size) || !buf_append(&x->body, data, size))
+    else if (!make_room(x, size) || !buf_append(&x->body, data, size))
         status = x->body.over_limit ? 413 : 500;
     if (status == 0)
         return MHD_YES;

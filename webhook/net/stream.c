@@ -191,8 +191,8 @@ void stream_shutdown(struct stream *stream)
 enum stream_result stream_discard(struct stream *stream)
 {
     char bin[16384];
-    /* Bounded, so that one fast sender cannot hold the thread. */
-    for (int i = 0; i < 16; i++) {
+    /* Bounded, so that one fast sender cannot hold the thread; others wait for this. */
+    for (int i = 0; i < 4; i++) {
         ssize_t n = recv(stream->fd, bin, sizeof(bin), 0);
         if (n < 0)
             return result_of_errno();

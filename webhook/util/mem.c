@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* 0 = off. Otherwise the number of allocations until one fails. */
 static atomic_ulong fail_after;
@@ -113,6 +114,20 @@ char *mem_strdup(const char *text)
 void mem_free(void *p)
 {
     mem_lib_free(p);
+}
+
+void *mem_map(size_t size)
+{
+    if (fails_now())
+        return note(NULL);
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return note(pages != MAP_FAILED ? pages : NULL);
+}
+
+void mem_unmap(void *pages, size_t size)
+{
+    (void)munmap(pages, size);
 }
 
 void mem_free_cleanup(void *pointer_to_pointer)

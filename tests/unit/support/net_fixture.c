@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -122,6 +123,7 @@ static void handle(void *context, const struct net_request *request,
     if (str_eq(request->path, STR("/fail"))) {
         response->status = 500;
     } else if (str_eq(request->path, STR("/size"))) {
+        atomic_store(&counts->body_at, (uintptr_t)request->body.p);
         buf_printf(&response->body, "%zu\n", request->body.n);
     } else if (str_eq(request->path, STR("/big"))) {
         size_t n = 8u * 1024u * 1024u;

@@ -33,6 +33,7 @@ struct net_tls *identity_tls(const struct identity *identity);
 struct peer_counts {
     atomic_long handled, handshakes, failed_handshakes, errors, connections;
     atomic_uint last_error;
+    atomic_uintptr_t body_at; /* where the last body of /size lay */
 };
 /* Paths: POST /echo gives the body back, POST /size its size, POST /slow waits 200 ms,
  * POST /big?N… answers 8 MiB of 'x', GET /hello says "hello\n", GET /fail leaves an empty
