@@ -18,9 +18,9 @@
 /* glibc gives each thread its own arena, up to eight for each core, and keeps what a
  * burst has left in all of them. As many as there are workers by default will do. */
 #define ARENAS_MAXIMUM 4
-/* Blocks of this size come from the kernel and go back to it at once: answers and lists of
- * megabytes are rare, and glibc would raise the bound to 32 MiB after the first and keep
- * them. */
+/* Blocks of this size come from the kernel and go back to it at once: answers and lists
+ * of megabytes are rare, and glibc would raise the bound to 32 MiB after the first and
+ * keep them. */
 #define MAPPED_SIZE (1 << 20)
 
 static const struct verb {
