@@ -75,15 +75,6 @@ static struct net_server *serve(atomic_long *handled,
     return server;
 }
 
-static long resident_mib(void)
-{
-    long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    must(file != NULL && fscanf(file, "%*d %ld", &pages) == 1, "/proc/self/statm");
-    fclose(file);
-    return pages * (sysconf(_SC_PAGESIZE) / 1024) / 1024;
-}
-
 static void dial(struct pollfd *client, unsigned port, bool large)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
@@ -146,7 +137,7 @@ static void a_crowd_and_large_bodies(void **state)
     size_t at[CLIENTS] = {0};
     for (int i = 0; i < CLIENTS; i++)
         dial(&clients[i], port, i >= SMALL);
-    long before = resident_mib(), most = before;
+    long before = resident_kib() / 1024, most = before;
     int64_t began = clock_mono_millis(), now_ms = began;
     /* On a slow machine, with a sanitizer, the first large one takes longer. */
     while (now_ms < began + SECONDS * 1000 ||
@@ -155,7 +146,7 @@ static void a_crowd_and_large_bodies(void **state)
         must(poll(clients, CLIENTS, 100) >= 0, "poll");
         for (int i = 0; i < CLIENTS; i++)
             move(&clients[i], &at[i], port, i >= SMALL);
-        long now = resident_mib();
+        long now = resident_kib() / 1024;
         most = now > most ? now : most;
     }
     for (int i = 0; i < CLIENTS; i++)

@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <malloc.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,52 +207,11 @@ static void large_bodies_share(void **state)
     assert_true(world_free(w));
 }
 
-/* A crowd that is gone leaves room in the heap. A body that grows there is copied again
- * and again, which took 0.6 ms at a time: a large one has pages of its own. */
-static void large_bodies_keep_out_of_the_heap(void **state)
-{
-    (void)state;
-    enum { COUNT = 24, BLOCK = 900 << 10, BODY = 8 << 20 };
-    struct world *w = world_new(one_small_worker);
-    char *body = calloc(1, BODY);
-    char *crowd[COUNT];
-    for (int i = 0; i < COUNT; i++) {
-        crowd[i] = malloc(BLOCK);
-        assert_non_null(crowd[i]);
-    }
-    char *guard = malloc(BLOCK); /* so that the end of the heap does not come down */
-    uintptr_t begin = (uintptr_t)crowd[0];
-    for (int i = 0; i < COUNT; i++)
-        free(crowd[i]);
-    struct peer *peer = peer_dial(w);
-    struct answer answer = {.status = 0};
-    assert_true(peer_post(peer, "/size", body, BODY));
-    assert_true(peer_answer(peer, false, &answer, NULL));
-    assert_int_equal(answer.status, 200);
-    uintptr_t at = atomic_load(&w->counts.body_at);
-    assert_true(at != 0 && (at < begin || at > (uintptr_t)sbrk(0)));
-    answer_done(&answer);
-    peer_close(peer);
-    free(body);
-    free(guard);
-    assert_true(world_free(w));
-}
-
 /* --- descriptors -------------------------------------------------------------- */
 
 static void one_worker(struct net_options *options)
 {
     options->threads = 1;
-}
-
-NRW_UNUSED static long resident_kib(void)
-{
-    long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%*d %ld", &pages), 1);
-    fclose(file);
-    return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
 /* A client asks for many large answers at once and takes none: they are not made ahead of
@@ -433,8 +391,6 @@ static void limit_from_descriptors(void **state)
 
 int main(void)
 {
-    mallopt(M_ARENA_MAX, 1); /* one heap for the test and the server, as main.c has it */
-    mallopt(M_MMAP_THRESHOLD, 1 << 20);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(idle_ones_make_room),
         cmocka_unit_test(drips_do_not_push_out),
@@ -442,7 +398,6 @@ int main(void)
         cmocka_unit_test(answers_do_not_pile_up),
         cmocka_unit_test(large_body_behind_large_header),
         cmocka_unit_test(large_bodies_share),
-        cmocka_unit_test(large_bodies_keep_out_of_the_heap),
         cmocka_unit_test(out_of_descriptors),
         cmocka_unit_test(limit_from_descriptors),
     };

@@ -49,6 +49,7 @@ static void free_budget(struct worker *worker, size_t *budget, size_t most)
     size_t freed = *budget < most ? *budget : most;
     *budget -= freed;
     atomic_fetch_sub(&worker->server->large_bodies, freed);
+    worker->given_back += freed;
 }
 
 static void give_back(struct conn *conn)

@@ -31,6 +31,7 @@
 #define QUEUED_MAXIMUM    2  /* pipelined requests answered in a turn */
 #define SPARE_CONNECTIONS 64 /* libmicrohttpd's limit is never the one that is hit */
 #define CROWD             128u
+#define LARGE             (16u << 20)
 #define FRESH_STOP_MS     1000
 
 /* --- lists -------------------------------------------------------------------- */
@@ -244,13 +245,18 @@ static void let_go_on(struct worker *worker)
     worker->go_on_at = worker->rest_added;
 }
 
-/* After a crowd has gone: glibc keeps what it was made of. */
+/* After a crowd, or large bodies, have gone: glibc keeps what the one was made of, and
+ * what was allocated to decide on the other. */
 static void trim(struct worker *worker)
 {
     unsigned all = worker->count + worker->plain_count;
-    if (worker->peak < CROWD || all > worker->peak / 4)
+    bool crowd = worker->peak >= CROWD && all <= worker->peak / 4;
+    bool large =
+        worker->given_back >= LARGE && atomic_load(&worker->server->large_bodies) == 0;
+    if (!crowd && !large)
         return;
     worker->peak = all;
+    worker->given_back = 0;
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif

@@ -50,6 +50,7 @@ struct worker {
     unsigned plain_count;            /* and on the metrics listener */
     unsigned peak;       /* of both, since memory was last given back to the system */
     struct scrap *scrap; /* bodies that are being given back: http.c */
+    size_t given_back;   /* bytes of large bodies, since then */
     int64_t now;         /* ms; of this turn */
     int64_t slice_end;   /* ns; until then those that do not go first have their turn */
     int64_t owed;        /* ns; what they have not had yet of their third of the time */

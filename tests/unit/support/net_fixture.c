@@ -6,11 +6,12 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/unit/support/net_peer.h"
 #include "util/clock.h"
@@ -22,6 +23,15 @@ void must(bool good, const char *what)
     fprintf(stderr, "test peer: %s failed\n", what);
     ERR_print_errors_fp(stderr);
     abort();
+}
+
+long resident_kib(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    must(file != NULL && fscanf(file, "%*d %ld", &pages) == 1, "/proc/self/statm");
+    fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
 /* --- certificates ------------------------------------------------------------- */

@@ -12,6 +12,8 @@
 
 /* Trouble on the tests' own side is no test result: says so and aborts. */
 void must(bool good, const char *what);
+/* What this process has in memory now. */
+long resident_kib(void);
 
 /* --- certificates ------------------------------------------------------------- */
 
