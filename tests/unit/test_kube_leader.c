@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -29,6 +30,7 @@ struct fixture {
     struct kube_lease *lease;
     unsigned retry_ms, renew_ms;
     atomic_int told; /* +1 for each true, +100 for each false */
+    atomic_int refused;
 };
 
 static void on_change(void *context, bool leader)
@@ -137,6 +139,113 @@ static void created_kept_and_given_back(void **state)
                             json_object_get(back, "metadata"), "resourceVersion")),
                         "7");
     json_decref(back);
+}
+
+/* Leads, and its next renewal gets no answer; whether it counted is for the test to say.
+ */
+static void stop_while_renewing(struct fixture *it)
+{
+    it->renew_ms = 10000;
+    api_set(it->server, "GET " LEASE, 200, OBJECT("5", "me", "15"));
+    api_set(it->server, "PUT " LEASE, 200, NULL);
+    begin(it);
+    assert_true(AWAIT(atomic_load(&it->told) == 1));
+    api_set_silent(it->server, "PUT " LEASE);
+    size_t puts = api_count(it->server, "PUT " LEASE);
+    assert_true(api_await(it->server, "PUT " LEASE, puts + 2)); /* that one is silent */
+    api_set(it->server, "PUT " LEASE, 200, NULL);
+    kube_client_stop(it->client);
+}
+
+static void given_back_in_the_middle_of_a_renewal(void **state)
+{
+    struct fixture *it = *state;
+    stop_while_renewing(it);
+    api_set(it->server, "GET " LEASE, 200, OBJECT("6", "me", "15"));
+    end(it);
+    json_t *back = last(it, "PUT " LEASE);
+    assert_string_equal(spec(back, "holderIdentity"), "");
+    assert_string_equal(json_string_value(json_object_get(
+                            json_object_get(back, "metadata"), "resourceVersion")),
+                        "6");
+    json_decref(back);
+}
+
+static void another_is_not_given_back(void **state)
+{
+    struct fixture *it = *state;
+    stop_while_renewing(it);
+    api_set(it->server, "GET " LEASE, 200, OBJECT("6", "other", "15"));
+    size_t puts = api_count(it->server, "PUT " LEASE);
+    end(it);
+    assert_int_equal(api_count(it->server, "PUT " LEASE), puts);
+}
+
+/* The renewal comes to count between our look and our word. */
+static bool version_6_is_old(void *context, const char *method, const char *url,
+                             const char *body, unsigned *ret_status, char **ret_body)
+{
+    struct fixture *it = context;
+    (void)url;
+    if (strcmp(method, "PUT") != 0 || strstr(body, "\"resourceVersion\":\"6\"") == NULL)
+        return false;
+    atomic_fetch_add(&it->refused, 1);
+    *ret_status = 409;
+    *ret_body = strdup(API_CONFLICT);
+    return true;
+}
+
+static bool always_old(void *context, const char *method, const char *url,
+                       const char *body, unsigned *ret_status, char **ret_body)
+{
+    struct fixture *it = context;
+    (void)url;
+    (void)body;
+    if (strcmp(method, "PUT") != 0)
+        return false;
+    atomic_fetch_add(&it->refused, 1);
+    *ret_status = 409;
+    *ret_body = strdup(API_CONFLICT);
+    return true;
+}
+
+static bool counts_after_the_look(void *context, const char *method, const char *url,
+                                  const char *body, unsigned *ret_status, char **ret_body)
+{
+    struct fixture *it = context;
+    if (strcmp(method, "GET") == 0) {
+        *ret_status = 200;
+        *ret_body = strdup(atomic_load(&it->refused) == 0 ? OBJECT("6", "me", "15")
+                                                          : OBJECT("7", "me", "15"));
+        return true;
+    }
+    return version_6_is_old(context, method, url, body, ret_status, ret_body);
+}
+
+static void given_back_after_a_conflict(void **state)
+{
+    struct fixture *it = *state;
+    stop_while_renewing(it);
+    api_set_hook(it->server, counts_after_the_look, it);
+    end(it);
+    assert_int_equal(atomic_load(&it->refused), 1);
+    json_t *back = last(it, "PUT " LEASE);
+    assert_string_equal(spec(back, "holderIdentity"), "");
+    assert_string_equal(json_string_value(json_object_get(
+                            json_object_get(back, "metadata"), "resourceVersion")),
+                        "7");
+    json_decref(back);
+}
+
+/* Nor is it tried for ever. */
+static void conflicts_do_not_hold_the_end(void **state)
+{
+    struct fixture *it = *state;
+    stop_while_renewing(it);
+    api_set(it->server, "GET " LEASE, 200, OBJECT("6", "me", "15"));
+    api_set_hook(it->server, always_old, it);
+    end(it);
+    assert_in_range(atomic_load(&it->refused), 1, 4);
 }
 
 /* Another's is left alone while it is renewed, and taken when it stays as it is. */
@@ -327,6 +436,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(created_kept_and_given_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(given_back_in_the_middle_of_a_renewal, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(another_is_not_given_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(given_back_after_a_conflict, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(conflicts_do_not_hold_the_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_leads_until_it_dies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_conflict_is_looked_at, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_leader_that_was_overtaken, set_up, tear_down),

@@ -18,6 +18,7 @@
 #include "util/mem.h"
 
 #define TICK_MS           200
+#define GIVE_BACK_MS      1000
 #define CONFLICTS_AT_ONCE 3u /* are looked at at once; then it is given time */
 
 enum asking { ASK_LOOK, ASK_CREATE, ASK_PUT };
@@ -247,33 +248,74 @@ struct kube_lease *kube_lease_new(struct kube_loop *loop,
     return lease;
 }
 
-static void give_back(struct kube_lease *lease)
+/* Whether it is ours by what the API server has. */
+static bool look_again(struct kube_lease *lease, struct kube_request request)
+{
+    json_t *object = NULL;
+    request.verb = KUBE_GET;
+    request.body = STR("");
+    lease->asking = ASK_LOOK;
+    if (!kube_request(kube_loop_client(lease->loop), &request, &object, NULL))
+        return false;
+    struct err err = {0};
+    if (!is_lease(lease, object, &err)) {
+        json_decref(object);
+        return false;
+    }
+    remember(lease, object);
+    return strcmp(lease->seen.holder, lease->identity) == 0;
+}
+
+static bool put_back(struct kube_lease *lease, struct kube_request request,
+                     struct err *err)
 {
     json_t *body = lease_body(lease->lease, &lease->options, "", clock_wall_micros());
     char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
     if (text == NULL)
-        return;
-    struct kube_request put = {
-        .verb = KUBE_UPDATE,
-        .resource = &kube_leases,
-        .name_space = lease->name_space,
-        .name = lease->name,
-        .body = str_of(text),
-        .deadline_ms = 1000,
-        .last_word = true,
-    };
-    (void)kube_request(kube_loop_client(lease->loop), &put, NULL, NULL); /* a courtesy */
+        return err_nomem(err);
+    request.verb = KUBE_UPDATE;
+    request.body = str_of(text);
+    bool good = kube_request(kube_loop_client(lease->loop), &request, NULL, err);
     mem_free(text);
+    return good;
+}
+
+/* A courtesy, within a second in all. A renewal that was under way when all was stopped
+ * may come to count in between. */
+static void give_back(struct kube_lease *lease)
+{
+    int64_t until = clock_mono_millis() + GIVE_BACK_MS;
+    for (unsigned conflicts = 0; conflicts <= CONFLICTS_AT_ONCE;) {
+        int64_t left = until - clock_mono_millis();
+        const struct kube_request request = {
+            .resource = &kube_leases,
+            .name_space = lease->name_space,
+            .name = lease->name,
+            .deadline_ms = left > 0 ? (unsigned)left : 1,
+            .last_word = true,
+        };
+        struct err err = {0};
+        if (lease->lease == NULL) {
+            if (!look_again(lease, request))
+                return;
+        }
+        if (put_back(lease, request, &err) || err.code != ERR_CONFLICT)
+            return;
+        conflicts++;
+        remember(lease, NULL);
+    }
 }
 
 void kube_lease_free(struct kube_lease *lease)
 {
     if (lease == NULL)
         return;
+    if (lease->call.active)
+        remember(lease, NULL); /* of a renewal under way only the API server knows more */
     kube_loop_cancel(lease->loop, &lease->call);
     kube_loop_remove(lease->loop, &lease->task);
-    if (lease->lease != NULL && kube_lease_is_leader(lease))
+    if (kube_lease_is_leader(lease))
         give_back(lease);
     json_decref(lease->lease);
     mem_free(lease->body);
