@@ -46,6 +46,7 @@ else
     is "a filter on every thread" "2 " "$(field Seccomp)"
     is "no new privileges on any" "1 " "$(field NoNewPrivs)"
 fi
+is "no huge pages unasked, on any" "0 " "$(field THP_enabled)"
 ok "several threads" test "$(find "/proc/$SERVER_PID/task" -mindepth 1 -maxdepth 1 | wc -l)" -ge 3
 
 # --- the key ----------------------------------------------------------------------------

@@ -26,6 +26,28 @@ static void echo(struct peer *peer, const char *body, size_t n)
     assert_false(closes);
 }
 
+/* In chunks of 64 KiB and a rest. */
+static void echo_chunked(struct peer *peer, const char *body, size_t n)
+{
+    struct answer answer = {.status = 0};
+    assert_true(peer_say(peer, POST "Transfer-Encoding: chunked\r\n\r\n"));
+    for (size_t done = 0, part; done < n; done += part) {
+        char line[16];
+        part = n - done < 65536 ? n - done : 65536;
+        snprintf(line, sizeof(line), "%zx\r\n", part);
+        assert_true(peer_say(peer, line));
+        assert_true(peer_send(peer, body + done, part));
+        assert_true(peer_say(peer, "\r\n"));
+    }
+    assert_true(peer_say(peer, "0\r\n\r\n"));
+    assert_true(peer_answer(peer, false, &answer, NULL));
+    assert_int_equal(answer.status, 200);
+    assert_false(answer.closes);
+    assert_int_equal(answer.size, n);
+    assert_memory_equal(answer.body, body, n);
+    answer_done(&answer);
+}
+
 static void keep_alive(void **state)
 {
     struct world *w = *state;
@@ -140,14 +162,17 @@ static void pipelined(void **state)
 static void sizes(void **state)
 {
     struct world *w = *state;
-    static const size_t sizes[] = {0,     1,     16383,  16384,   16385,   65535,
-                                   65536, 65537, 200000, 1000000, 3 << 20, 8 << 20};
+    static const size_t sizes[] = {
+        0, 1,      16383,   16384,   16385, 65535,         65536,   65537,
+        5, 200000, 1000000, 3 << 20, 6,     (8 << 20) - 1, 8 << 20, 7};
     char *body = malloc((8u << 20) + 1);
     for (size_t i = 0; i <= 8u << 20; i++)
         body[i] = (char)('a' + i * 7 % 26);
     struct peer *peer = peer_dial(w);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         echo(peer, body, sizes[i]);
+    for (size_t i = 1; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        echo_chunked(peer, body, sizes[i]);
     /* One byte too long: the answer comes although the client sends on. */
     struct answer answer;
     assert_true(peer_post(peer, "/echo", body, (8u << 20) + 1));

@@ -69,6 +69,8 @@ static void serve(int from, int to)
         exit(93);
     net_server_stop(server, 1000);
     net_tls_free(tls);
+    if (mem_mapped() != 0)
+        exit(95);
     exit(atomic_load(&counts.connections) == 0 ? 0 : 94);
 }
 

@@ -13,6 +13,7 @@
 static atomic_ulong fail_after;
 static atomic_ulong counted;
 static atomic_bool counting;
+static atomic_size_t mapped;
 
 static _Thread_local unsigned long refusals;
 static _Thread_local bool wiping;
@@ -122,12 +123,21 @@ void *mem_map(size_t size)
         return note(NULL);
     void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return note(pages != MAP_FAILED ? pages : NULL);
+    if (pages == MAP_FAILED)
+        return note(NULL);
+    atomic_fetch_add_explicit(&mapped, 1, memory_order_relaxed);
+    return note(pages);
 }
 
 void mem_unmap(void *pages, size_t size)
 {
     (void)munmap(pages, size);
+    atomic_fetch_sub_explicit(&mapped, 1, memory_order_relaxed);
+}
+
+size_t mem_mapped(void)
+{
+    return atomic_load(&mapped);
 }
 
 void mem_free_cleanup(void *pointer_to_pointer)

@@ -25,6 +25,8 @@ void mem_free(void *p); /* NULL is allowed */
  * grow. NULL when out of memory. To be given back with the same size. */
 void *mem_map(size_t size) NRW_MUST_CHECK;
 void mem_unmap(void *pages, size_t size);
+/* Tests only: how many are not given back. The leak checkers do not know of them. */
+size_t mem_mapped(void);
 
 /* For threads that handle private keys and tokens: from now on, what this thread gives
  * back is overwritten first, so that no copy stays in free memory. Workers do without: it

@@ -15,6 +15,7 @@
 
 #include "tests/unit/support/net_peer.h"
 #include "util/clock.h"
+#include "util/mem.h"
 
 void must(bool good, const char *what)
 {
@@ -229,7 +230,7 @@ bool world_free(struct world *world)
     SSL_CTX_free(world->client);
     identity_free(world->identity);
     free(world);
-    return connections == 0;
+    return connections == 0 && mem_mapped() == 0;
 }
 
 int world_set_up(void **state)
