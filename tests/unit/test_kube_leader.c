@@ -109,6 +109,16 @@ static json_int_t number(const json_t *lease, const char *field)
     return json_integer_value(json_object_get(json_object_get(lease, "spec"), field));
 }
 
+static void assert_given_back(struct fixture *it, const char *version)
+{
+    json_t *back = last(it, "PUT " LEASE);
+    assert_string_equal(spec(back, "holderIdentity"), "");
+    assert_string_equal(json_string_value(json_object_get(
+                            json_object_get(back, "metadata"), "resourceVersion")),
+                        version);
+    json_decref(back);
+}
+
 static void created_kept_and_given_back(void **state)
 {
     struct fixture *it = *state;
@@ -130,14 +140,13 @@ static void created_kept_and_given_back(void **state)
     json_decref(renewed);
     assert_int_equal(api_count(it->server, "GET " LEASE), 1);
     assert_int_equal(api_count(it->server, "POST " LEASES), 1);
+    /* Where the next renewal is under way just then, it is looked at. */
+    api_set(it->server, "GET " LEASE, 200, OBJECT("7", "me", "15"));
     kube_client_stop(it->client); /* giving back is the last word */
     end(it);
+    assert_given_back(it, "7");
     json_t *back = last(it, "PUT " LEASE);
-    assert_string_equal(spec(back, "holderIdentity"), "");
     assert_int_equal(number(back, "leaseDurationSeconds"), 1);
-    assert_string_equal(json_string_value(json_object_get(
-                            json_object_get(back, "metadata"), "resourceVersion")),
-                        "7");
     json_decref(back);
 }
 
@@ -152,7 +161,7 @@ static void stop_while_renewing(struct fixture *it)
     assert_true(AWAIT(atomic_load(&it->told) == 1));
     api_set_silent(it->server, "PUT " LEASE);
     size_t puts = api_count(it->server, "PUT " LEASE);
-    assert_true(api_await(it->server, "PUT " LEASE, puts + 2)); /* that one is silent */
+    assert_true(api_await(it->server, "PUT " LEASE, puts + 1));
     api_set(it->server, "PUT " LEASE, 200, NULL);
     kube_client_stop(it->client);
 }
@@ -163,12 +172,24 @@ static void given_back_in_the_middle_of_a_renewal(void **state)
     stop_while_renewing(it);
     api_set(it->server, "GET " LEASE, 200, OBJECT("6", "me", "15"));
     end(it);
-    json_t *back = last(it, "PUT " LEASE);
-    assert_string_equal(spec(back, "holderIdentity"), "");
-    assert_string_equal(json_string_value(json_object_get(
-                            json_object_get(back, "metadata"), "resourceVersion")),
-                        "6");
-    json_decref(back);
+    assert_given_back(it, "6");
+}
+
+/* Who has not led yet may come to, by a write that nobody waits for. */
+static void given_back_in_the_middle_of_the_first_write(void **state)
+{
+    struct fixture *it = *state;
+    it->renew_ms = 10000;
+    api_set(it->server, "GET " LEASE, 200, OBJECT("5", "", "1"));
+    api_set_silent(it->server, "PUT " LEASE);
+    begin(it);
+    assert_true(api_await(it->server, "PUT " LEASE, 1));
+    api_set(it->server, "GET " LEASE, 200, OBJECT("6", "me", "15"));
+    api_set(it->server, "PUT " LEASE, 200, NULL);
+    kube_client_stop(it->client);
+    end(it);
+    assert_int_equal(atomic_load(&it->told), 0);
+    assert_given_back(it, "6");
 }
 
 static void another_is_not_given_back(void **state)
@@ -177,7 +198,9 @@ static void another_is_not_given_back(void **state)
     stop_while_renewing(it);
     api_set(it->server, "GET " LEASE, 200, OBJECT("6", "other", "15"));
     size_t puts = api_count(it->server, "PUT " LEASE);
+    size_t looks = api_count(it->server, "GET " LEASE);
     end(it);
+    assert_int_equal(api_count(it->server, "GET " LEASE), looks + 1);
     assert_int_equal(api_count(it->server, "PUT " LEASE), puts);
 }
 
@@ -229,12 +252,7 @@ static void given_back_after_a_conflict(void **state)
     api_set_hook(it->server, counts_after_the_look, it);
     end(it);
     assert_int_equal(atomic_load(&it->refused), 1);
-    json_t *back = last(it, "PUT " LEASE);
-    assert_string_equal(spec(back, "holderIdentity"), "");
-    assert_string_equal(json_string_value(json_object_get(
-                            json_object_get(back, "metadata"), "resourceVersion")),
-                        "7");
-    json_decref(back);
+    assert_given_back(it, "7");
 }
 
 /* Nor is it tried for ever. */
@@ -246,6 +264,50 @@ static void conflicts_do_not_hold_the_end(void **state)
     api_set_hook(it->server, always_old, it);
     end(it);
     assert_in_range(atomic_load(&it->refused), 1, 4);
+}
+
+static bool looks_are_slow(void *context, const char *method, const char *url,
+                           const char *body, unsigned *ret_status, char **ret_body)
+{
+    (void)context;
+    (void)url;
+    (void)body;
+    if (strcmp(method, "GET") != 0)
+        return false;
+    api_pause(950);
+    *ret_status = 200;
+    *ret_body = strdup(OBJECT("6", "me", "15"));
+    return true;
+}
+
+/* One second is for all of it, not for each request. */
+static void slow_answers_do_not_hold_the_end(void **state)
+{
+    struct fixture *it = *state;
+    stop_while_renewing(it);
+    api_set_hook(it->server, looks_are_slow, it);
+    api_set_silent(it->server, "PUT " LEASE);
+    int64_t since = clock_mono_millis();
+    end(it);
+    assert_in_range(clock_mono_millis() - since, 900, 1800);
+}
+
+static void any_allocation_fails_at_the_end(void **state)
+{
+    struct fixture *it = *state;
+    unsigned long k = 0, counted;
+    do {
+        stop_while_renewing(it);
+        api_set(it->server, "GET " LEASE, 200, OBJECT("6", "me", "15"));
+        mem_fail_nth(++k);
+        end(it);
+        counted = mem_fail_nth(0);
+        kube_client_free(it->client);
+        it->client = api_client(it->server);
+        atomic_store(&it->told, 0);
+    } while (counted >= k);
+    assert_in_range(k, 10, 1000);
+    assert_given_back(it, "6");
 }
 
 /* Another's is left alone while it is renewed, and taken when it stays as it is. */
@@ -438,7 +500,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(created_kept_and_given_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(given_back_in_the_middle_of_a_renewal, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(given_back_in_the_middle_of_the_first_write,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_is_not_given_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(slow_answers_do_not_hold_the_end, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(any_allocation_fails_at_the_end, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(given_back_after_a_conflict, set_up, tear_down),
         cmocka_unit_test_setup_teardown(conflicts_do_not_hold_the_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_leads_until_it_dies, set_up, tear_down),

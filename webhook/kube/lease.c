@@ -248,17 +248,32 @@ struct kube_lease *kube_lease_new(struct kube_loop *loop,
     return lease;
 }
 
+static bool last_word(struct kube_lease *lease, int64_t until, enum kube_verb verb,
+                      const char *body, json_t **ret_object, struct err *err)
+{
+    int64_t left = until - clock_mono_millis();
+    if (left <= 0)
+        return err_set(err, ERR_UNAVAILABLE, "no time is left");
+    const struct kube_request request = {
+        .verb = verb,
+        .resource = &kube_leases,
+        .name_space = lease->name_space,
+        .name = lease->name,
+        .body = str_of(body),
+        .deadline_ms = (unsigned)left,
+        .last_word = true,
+    };
+    return kube_request(kube_loop_client(lease->loop), &request, ret_object, err);
+}
+
 /* Whether it is ours by what the API server has. */
-static bool look_again(struct kube_lease *lease, struct kube_request request)
+static bool look_again(struct kube_lease *lease, int64_t until)
 {
     json_t *object = NULL;
-    request.verb = KUBE_GET;
-    request.body = STR("");
-    lease->asking = ASK_LOOK;
-    if (!kube_request(kube_loop_client(lease->loop), &request, &object, NULL))
-        return false;
     struct err err = {0};
-    if (!is_lease(lease, object, &err)) {
+    lease->asking = ASK_LOOK;
+    if (!last_word(lease, until, KUBE_GET, "", &object, &err) ||
+        !is_lease(lease, object, &err)) {
         json_decref(object);
         return false;
     }
@@ -266,17 +281,14 @@ static bool look_again(struct kube_lease *lease, struct kube_request request)
     return strcmp(lease->seen.holder, lease->identity) == 0;
 }
 
-static bool put_back(struct kube_lease *lease, struct kube_request request,
-                     struct err *err)
+static bool put_back(struct kube_lease *lease, int64_t until, struct err *err)
 {
     json_t *body = lease_body(lease->lease, &lease->options, "", clock_wall_micros());
     char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
     if (text == NULL)
         return err_nomem(err);
-    request.verb = KUBE_UPDATE;
-    request.body = str_of(text);
-    bool good = kube_request(kube_loop_client(lease->loop), &request, NULL, err);
+    bool good = last_word(lease, until, KUBE_UPDATE, text, NULL, err);
     mem_free(text);
     return good;
 }
@@ -286,23 +298,12 @@ static bool put_back(struct kube_lease *lease, struct kube_request request,
 static void give_back(struct kube_lease *lease)
 {
     int64_t until = clock_mono_millis() + GIVE_BACK_MS;
-    for (unsigned conflicts = 0; conflicts <= CONFLICTS_AT_ONCE;) {
-        int64_t left = until - clock_mono_millis();
-        const struct kube_request request = {
-            .resource = &kube_leases,
-            .name_space = lease->name_space,
-            .name = lease->name,
-            .deadline_ms = left > 0 ? (unsigned)left : 1,
-            .last_word = true,
-        };
+    for (unsigned conflicts = 0; conflicts <= CONFLICTS_AT_ONCE; conflicts++) {
         struct err err = {0};
-        if (lease->lease == NULL) {
-            if (!look_again(lease, request))
-                return;
-        }
-        if (put_back(lease, request, &err) || err.code != ERR_CONFLICT)
+        if (lease->lease == NULL && !look_again(lease, until))
             return;
-        conflicts++;
+        if (put_back(lease, until, &err) || err.code != ERR_CONFLICT)
+            return;
         remember(lease, NULL);
     }
 }
@@ -311,11 +312,13 @@ void kube_lease_free(struct kube_lease *lease)
 {
     if (lease == NULL)
         return;
-    if (lease->call.active)
-        remember(lease, NULL); /* of a renewal under way only the API server knows more */
+    if (lease->call.active && lease->asking != ASK_LOOK)
+        remember(lease, NULL);
+    /* Of a write that had no answer only the API server knows whether it counts. */
+    bool unknown = lease->lease == NULL && lease->asking != ASK_LOOK;
     kube_loop_cancel(lease->loop, &lease->call);
     kube_loop_remove(lease->loop, &lease->task);
-    if (kube_lease_is_leader(lease))
+    if (unknown || kube_lease_is_leader(lease))
         give_back(lease);
     json_decref(lease->lease);
     mem_free(lease->body);

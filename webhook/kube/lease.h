@@ -31,7 +31,7 @@ struct kube_lease *kube_lease_new(struct kube_loop *loop,
 /* Any thread: exact in time, even when the watcher thread is late. */
 bool kube_lease_is_leader(const struct kube_lease *lease);
 /* After the loop was stopped: gives the lease back, so that the next leader need not wait
- * (one request of at most a second, only when we lead), and frees. */
+ * (within a second, only when we lead or may have come to), and frees. */
 void kube_lease_free(struct kube_lease *lease);
 
 /* --- pure, for tests --- */
