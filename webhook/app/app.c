@@ -8,7 +8,6 @@
 #include "app/app.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -28,6 +27,7 @@
 #include "observe/metrics.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/mem.h"
 
 #define TICK_SECONDS             10
 #define STOP_WAIT_MS             10000u
@@ -195,7 +195,7 @@ static void trim_memory(struct app *app)
     if (!calm || now - app->bytes_trimmed < BURST_BYTES)
         return;
     app->bytes_trimmed = now;
-    malloc_trim(0);
+    mem_trim();
 }
 
 /* Returns the signal that says to end. */

@@ -39,17 +39,6 @@
 #define FOREIGN_NUMBERS  0x40000000u /* none: above all that there are */
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41 /* Linux 5.17 */
 #endif
@@ -223,7 +212,7 @@ static bool install(const struct sock_fprog *fprog, unsigned long flags)
 
 enum confine_result confine_process(void)
 {
-    if (SANITIZED)
+    if (NRW_SANITIZED)
         return CONFINE_SANITIZER;
     struct program program = {.size = 0};
     make_program(&program);

@@ -9,7 +9,6 @@
  * the state for readiness is behind a lock. */
 #include "kube/watch.h"
 
-#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 
@@ -282,7 +281,7 @@ static void list_done(struct kube_watch *watch, bool good, const struct err *err
     json_decref(list);
     grow_page(watch, bytes);
     if (bytes > LARGE)
-        malloc_trim(0); /* a limit on our memory counts what the heap merely keeps */
+        mem_trim(); /* a limit on our memory counts what the heap merely keeps */
     if (!taken)
         start_over(watch);
     else if (more)

@@ -16,6 +16,7 @@
 #include <openssl/x509v3.h>
 #include <stdatomic.h>
 
+#include "util/attr.h"
 #include "util/mem.h"
 #include "util/str.h"
 
@@ -30,11 +31,7 @@
 #define TICKET_SECONDS 3600
 /* The sanitizers do not know that OpenSSL changes stacks: one fails, the other says so in
  * the middle of our log. test_net_stream.c asks for it under the second all the same. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define STEPWISE 0
-#else
-#define STEPWISE 1
-#endif
+#define STEPWISE (!NRW_SANITIZED)
 
 struct net_tls {
     atomic_uint references;

@@ -12,13 +12,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "net/http.h"
 #include "util/clock.h"
+#include "util/mem.h"
 
 #define EVENTS_MAXIMUM    1024 /* all: the one who goes first may be the last */
 #define TURN_MS           1000
@@ -257,9 +257,7 @@ static void trim(struct worker *worker)
         return;
     worker->peak = all;
     worker->given_back = 0;
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
+    mem_trim();
 }
 
 static void scan(struct worker *worker)

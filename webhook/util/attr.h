@@ -11,6 +11,19 @@
 
 #define NRW_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* The address and the thread sanitizer have a heap of their own, and know no other stacks
+ * than the threads'. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define NRW_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define NRW_SANITIZED 1
+#endif
+#endif
+#ifndef NRW_SANITIZED
+#define NRW_SANITIZED 0
+#endif
+
 /* For the few lines in a loop over every byte of a request. */
 #define NRW_ALWAYS_INLINE inline __attribute__((always_inline))
 

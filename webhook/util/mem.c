@@ -140,6 +140,15 @@ size_t mem_mapped(void)
     return atomic_load(&mapped);
 }
 
+/* Under a sanitizer glibc's own heap is not in use, and sets itself up at the first call:
+ * in two threads at once if they are the first, and then ends the process. */
+void mem_trim(void)
+{
+#if defined(__GLIBC__) && !NRW_SANITIZED
+    malloc_trim(0);
+#endif
+}
+
 void mem_free_cleanup(void *pointer_to_pointer)
 {
     void *p;

@@ -28,6 +28,10 @@ void mem_unmap(void *pages, size_t size);
 /* Tests only: how many are not given back. The leak checkers do not know of them. */
 size_t mem_mapped(void);
 
+/* Gives what is free in the heap back to the system, in milliseconds where that is much.
+ * A memory limit counts what the heap merely keeps. */
+void mem_trim(void);
+
 /* For threads that handle private keys and tokens: from now on, what this thread gives
  * back is overwritten first, so that no copy stays in free memory. Workers do without: it
  * costs them something, and the keys that they use are OpenSSL's, which wipes those. */
