@@ -22,6 +22,7 @@
 
 #include "net/server.h"
 #include "tests/unit/support/net_fixture.h"
+#include "util/attr.h"
 #include "util/clock.h"
 
 enum { SMALL = 40, LARGE = 12, CLIENTS = SMALL + LARGE };
@@ -156,7 +157,7 @@ static void a_crowd_and_large_bodies(void **state)
                   atomic_load(&handled[0]), atomic_load(&handled[1]), before, most);
     assert_true(atomic_load(&handled[0]) > SMALL);
     assert_true(atomic_load(&handled[1]) > 0);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !NRW_SANITIZED
     assert_in_range(most - before, 0, BUDGET_MIB + SLACK_MIB);
 #endif
 }

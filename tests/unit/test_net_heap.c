@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #include "tests/unit/support/net_peer.h"
+#include "util/attr.h"
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !NRW_SANITIZED
 
 static void one_worker(struct net_options *options)
 {
@@ -42,8 +43,9 @@ static char *make_hole(uintptr_t *ret_begin)
     return crowd[CROWD];
 }
 
-static void post_large(struct world *w, const char *body)
+static void post_large(struct world *w)
 {
+    static const char body[LARGE_BODY];
     struct peer *peer = peer_dial(w);
     struct answer answer = {.status = 0};
     assert_true(peer_post(peer, "/size", body, LARGE_BODY));
@@ -59,14 +61,12 @@ static void large_bodies_keep_out_of_the_heap(void **state)
 {
     (void)state;
     struct world *w = world_new(one_worker);
-    char *body = calloc(1, LARGE_BODY);
     uintptr_t begin;
     char *end = make_hole(&begin);
-    post_large(w, body);
+    post_large(w);
     uintptr_t at = atomic_load(&w->counts.body_at);
     assert_true(at != 0 && (at < begin || at > (uintptr_t)sbrk(0)));
     free(end);
-    free(body);
     assert_true(world_free(w));
 }
 
@@ -76,19 +76,17 @@ static void memory_goes_back_after_large_bodies(void **state)
 {
     (void)state;
     struct world *w = world_new(one_worker);
-    char *body = calloc(1, LARGE_BODY);
     uintptr_t begin;
     char *end = make_hole(&begin);
     long before = resident_kib(), after = before;
     for (int i = 0; i < 3; i++)
-        post_large(w, body);
+        post_large(w);
     for (int i = 0; i < 100 && after > before - 16384; i++) {
         usleep(100000);
         after = resident_kib();
     }
     assert_in_range(after, 1, before - 16384);
     free(end);
-    free(body);
     assert_true(world_free(w));
 }
 

@@ -224,7 +224,7 @@ static void answers_do_not_pile_up(void **state)
     struct peer *greedy = peer_dial(w);
     struct peer *other = peer_dial(w);
     assert_int_equal(peer_echo(other, "{}", 2, NULL), 200);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they keep more */
+#if !NRW_SANITIZED /* they keep more */
     long before = resident_kib();
 #endif
     for (int i = 0; i < COUNT; i++)
@@ -235,7 +235,7 @@ static void answers_do_not_pile_up(void **state)
     }
     long handled = atomic_load(&w->counts.handled);
     assert_true(handled < 21 + 4); /* one or two of the large ones */
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they keep more */
+#if !NRW_SANITIZED                 /* they keep more */
     assert_true(resident_kib() - before < 40 * 1024);
 #endif
     for (int i = 0; i < COUNT; i++) {

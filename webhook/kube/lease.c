@@ -79,16 +79,24 @@ static void wait_retry(struct kube_lease *lease)
     wait_for(lease, retry + kube_random() % (retry / 5 + 1));
 }
 
+/* What to write: `old` (NULL: none) with another holder. NULL when out of memory. */
+static char *body_text(const struct kube_lease *lease, const json_t *old,
+                       const char *holder)
+{
+    json_t *body = lease_body(old, &lease->options, holder, clock_wall_micros());
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+    return text;
+}
+
 static void ask(struct kube_lease *lease, enum asking asking)
 {
     mem_free(lease->body);
     lease->body = NULL;
     size_t size = 0;
     if (asking != ASK_LOOK) {
-        json_t *body = lease_body(asking == ASK_PUT ? lease->lease : NULL,
-                                  &lease->options, lease->identity, clock_wall_micros());
-        lease->body = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-        json_decref(body);
+        lease->body =
+            body_text(lease, asking == ASK_PUT ? lease->lease : NULL, lease->identity);
         if (lease->body == NULL) {
             wait_retry(lease);
             return;
@@ -283,9 +291,7 @@ static bool look_again(struct kube_lease *lease, int64_t until)
 
 static bool put_back(struct kube_lease *lease, int64_t until, struct err *err)
 {
-    json_t *body = lease_body(lease->lease, &lease->options, "", clock_wall_micros());
-    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    json_decref(body);
+    char *text = body_text(lease, lease->lease, "");
     if (text == NULL)
         return err_nomem(err);
     bool good = last_word(lease, until, KUBE_UPDATE, text, NULL, err);

@@ -281,7 +281,7 @@ static void list_done(struct kube_watch *watch, bool good, const struct err *err
     json_decref(list);
     grow_page(watch, bytes);
     if (bytes > LARGE)
-        mem_trim(); /* a limit on our memory counts what the heap merely keeps */
+        mem_trim();
     if (!taken)
         start_over(watch);
     else if (more)

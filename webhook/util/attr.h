@@ -1,5 +1,5 @@
-/* Compiler attributes behind names, so that the code reads the same with gcc and clang.
- * No state; any thread. */
+/* Compiler attributes, and what it builds for, behind names, so that the code reads the
+ * same with gcc and clang. No state; any thread. */
 #ifndef NRW_UTIL_ATTR_H
 #define NRW_UTIL_ATTR_H
 

@@ -20,9 +20,10 @@ char *mem_strndup(const char *text, size_t n) NRW_MUST_CHECK;
 void mem_free(void *p); /* NULL is allowed */
 
 /* Zeroed pages from the kernel, for what grows large: none of them costs anything until
- * it is written to, so it never has to be moved. malloc would, whatever its bound for
- * such blocks, take them from its heap where a crowd has left room, and copy as they
- * grow. NULL when out of memory. To be given back with the same size. */
+ * it is written to (cli/serve.c declines huge pages), so it never has to be moved. malloc
+ * would, whatever its bound for such blocks, take them from its heap where a crowd has
+ * left room, and copy as they grow. NULL when out of memory. To be given back with the
+ * same size. */
 void *mem_map(size_t size) NRW_MUST_CHECK;
 void mem_unmap(void *pages, size_t size);
 /* Tests only: how many are not given back. The leak checkers do not know of them. */
