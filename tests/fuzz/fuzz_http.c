@@ -5,7 +5,7 @@
  * end;
  *   - an answer that is not the handler's own is one line of JSON;
  *   - bytes that are not only line ends get an answer;
- *   - answers do not depend on the cutting;
+ *   - answers do not depend on the cutting, but for what blank_trailer() tells;
  *   - nothing is left of the connection afterwards. */
 #include <stdint.h>
 #include <stdio.h>
@@ -164,6 +164,23 @@ static void read_answer(struct str *rest, bool head, struct buf *gist)
     *rest = str_skip(*rest, body.n);
 }
 
+/* A line after the last chunk that begins with a blank: libmicrohttpd 0.9.75 takes it for
+ * more of the header's last line (and lets it pass) or for a line without a name (400),
+ * as the pieces come. The request and its end are the same in both. */
+static bool blank_trailer(struct str text)
+{
+    bool chunked = false;
+    for (size_t i = 0; i + 1 < text.n; i++) {
+        chunked |= str_eq_nocase(str_first(str_skip(text, i), 7), STR("chunked"));
+        if (!chunked || text.p[i] != '0')
+            continue;
+        size_t end = i + str_index(str_skip(text, i), 0, '\n');
+        if (end + 1 < text.n && (text.p[end + 1] == ' ' || text.p[end + 1] == '\t'))
+            return true;
+    }
+    return false;
+}
+
 static void gist_of(struct str output, bool head, struct buf *gist)
 {
     while (output.n > 0)
@@ -191,7 +208,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (whole.size == 0 && !blank)
         abort();
     gist_of(buf_view(&whole), head, &gist);
-    if (text.n / piece < 2048) {
+    if (text.n / piece < 2048 && !blank_trailer(text)) {
         converse(text, piece, &cut);
         gist_of(buf_view(&cut), head, &cut_gist);
         if (!str_eq(buf_view(&gist), buf_view(&cut_gist)))
