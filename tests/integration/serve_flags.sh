@@ -55,6 +55,9 @@ refused "no certificate in it" 1 'tls|junk' "${good[@]}" --tls-cert "$WORK/junk"
 openssl ec -in "$CERTS/tls.key" -aes128 -passout pass:secret -out "$WORK/locked.key" 2>/dev/null
 refused "a key with a passphrase" 1 'passphrase|encrypted' "${good[@]}" --tls-key "$WORK/locked.key"
 refused "client CA is junk" 1 'client CA' "${good[@]}" --client-ca "$WORK/junk"
+: >"$WORK/empty"
+refused "client CA is empty" 1 'client CA is empty' "${good[@]}" --client-ca "$WORK/empty"
+refused "and where the certificate comes without it" 1 'client CA' --policy-file "$WORK/policy.yaml" --demo --client-ca "$WORK/empty"
 
 start_server --drain-seconds 0
 refused "port in use" 2 "listen.*$PORT.*in use" "${good[@]}" --listen "127.0.0.1:$PORT"

@@ -77,6 +77,7 @@ is "the last good one stays" 5 "$(registries)"
 like "the log says what is wrong" '"line":[0-9]+.*DOCKER' "$(grep '"policy is not valid"' "$SERVER_LOG")"
 get /readyz
 is "still ready" 200 "$STATUS"
+like "with a note" '^note: the policy as it is now was not taken' "$(cat "$BODY")"
 touch "$mount/policy/..data/policy.yaml"
 swap "$mount/policy" "$WORK/policy.yaml"
 sleep 1.5
@@ -86,10 +87,18 @@ cp "$WORK/good.yaml" "$WORK/policy.yaml"
 add_registry "$WORK/policy.yaml" SIXTH
 swap "$mount/policy" "$WORK/policy.yaml"
 ok "a good one after that" until_ok 30 registries_are 6
+noted() { get /readyz && grep -q '^note: the policy' "$BODY"; }
+not_noted() { ! noted; }
+ok "and no note any more" not_noted
 
 rm "$mount/policy/policy.yaml"
 ok "a file that is gone is counted" until_ok 50 reloads_are failure 2
 is "and leaves what was" 6 "$(registries)"
+ok "and is noted" noted
+ln -s ..data/policy.yaml "$mount/policy/policy.yaml"
+ok "until it is there again, as it was" until_ok 50 not_noted
+rm "$mount/policy/policy.yaml"
+ok "gone once more, it is counted again" until_ok 50 reloads_are failure 3
 # Written in place, in two halves: the first is a valid policy of one registry.
 {
     head -6 "$WORK/policy.yaml"
@@ -178,9 +187,20 @@ else
 fi
 stop_server
 
+# --- a client CA beside the certificate -----------------------------------------------------
+for name in one two; do make_cert "$WORK/$name" client DNS:client.example; done
+cp "$WORK/one/ca.crt" "$WORK/client-ca.crt"
+start_server --client-ca "$WORK/client-ca.crt" --drain-seconds 0
+clientless() { curl -fsS --cacert "$CERTS/ca.crt" --max-time 5 "$URL/healthz"; }
+not_clientless() { ! clientless; }
+ok "nobody is served without a certificate" not_clientless
+: >"$WORK/client-ca.crt"
+ok "an emptied client CA is counted" until_ok 50 rotations_are failure 1
+ok "and opens to nobody" not_clientless
+stop_server
+
 # --- a client CA that comes without a certificate (that is the cluster's, or made up) --------
 # Both kinds go the same way; tests/e2e/scenarios/14 does it with --tls-secret.
-for name in one two; do make_cert "$WORK/$name" client DNS:client.example; done
 cp "$WORK/one/ca.crt" "$WORK/client-ca.crt"
 start_server --demo --client-ca "$WORK/client-ca.crt" --drain-seconds 0
 demo() { # [CLIENT-CA]: asks, with a certificate of that CA
@@ -203,6 +223,10 @@ echo nonsense >"$WORK/client-ca.crt"
 ok "one that is none is counted" until_ok 50 rotations_are failure $((before + 1))
 ok "and leaves what was" demo two
 ok "which is not nobody" refused
+: >"$WORK/client-ca.crt"
+ok "an empty one is counted" until_ok 50 rotations_are failure $((before + 2))
+ok "and does not let in everybody" refused
+ok "but who was let in" demo two
 stop_server
 exits "and ends the start" 1 "$NRW_BIN" serve --demo --listen 127.0.0.1:0 --metrics-listen none --client-ca "$WORK/client-ca.crt"
 like "with its reason" 'client CA' "$(cat "$BODY")"

@@ -68,7 +68,6 @@ static void policy_is_gone(struct cluster *cluster)
              cluster->policy_name);
     err_set(&why, ERR_NOT_FOUND, "there is no such ConfigMap");
     publish_policy_refused(cluster->setup.publish, origin, &why);
-    atomic_store(&cluster->setup.health->policy_stale, true);
     tell_policy(cluster, NULL, false,
                 cluster->setup.publish->policy_seen
                     ? "the policy is gone, the last good one stays in force"
@@ -97,7 +96,6 @@ static bool on_policy(void *context, const json_t *config_map)
     }
     if (!good && why.code == ERR_NOMEM)
         return false;
-    atomic_store(&cluster->setup.health->policy_stale, !good);
     if (good)
         snprintf(note, sizeof(note), "the policy is in force");
     else

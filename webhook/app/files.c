@@ -41,6 +41,7 @@ struct source {
     bool (*take)(struct source *source, const struct buf parts[PARTS_MAXIMUM],
                  enum publish_tone tone, struct err *err);
     void (*refuse)(struct publish *publish, const char *origin, const struct err *why);
+    void (*restored)(struct publish *publish); /* what is in force is back; may be NULL */
     const char *paths[PARTS_MAXIMUM];
     size_t path_count;
     size_t part_maximum;
@@ -205,9 +206,11 @@ static bool look(struct source *source, bool at_once)
     bool readable = read_parts(source, parts, &failure);
     if ((readable || failure.code != ERR_NOMEM) &&
         digest_of(parts, readable ? NULL : &failure, &digest)) {
-        if (same(&digest, &source->taken))
+        if (same(&digest, &source->taken)) {
+            if (source->refused.known && source->restored != NULL)
+                source->restored(source->files->options.publish);
             source->refused.known = source->seen.known = false;
-        else if (at_once || !same(&digest, &source->refused))
+        } else if (at_once || !same(&digest, &source->refused))
             soon = consider(source, parts, readable ? NULL : &failure, &digest, at_once);
     }
     parts_wipe(parts);
@@ -305,6 +308,7 @@ struct files *files_new(const struct files_options *options, struct err *err)
     if (options->policy_file != NULL)
         add_source(files, (struct source){.take = take_policy,
                                           .refuse = publish_policy_refused,
+                                          .restored = publish_policy_restored,
                                           .paths = {options->policy_file},
                                           .part_maximum = POLICY_FILE_MAX_BYTES});
     if (options->tls_cert != NULL)

@@ -68,8 +68,8 @@ bool health_ready(struct health *health, int64_t now, struct buf *out)
         ready = false;
     if (ready && atomic_load(&health->policy_stale))
         buf_text(out,
-                 "note: what the policy's ConfigMap holds now was not taken; the last "
-                 "good policy is in force\n");
+                 "note: the policy as it is now was not taken; the last good one is in "
+                 "force\n");
     const struct net_server *server = atomic_load(&health->server);
     if (server == NULL || !net_server_alive(server)) {
         buf_text(out, "workers: not all of them are running\n");

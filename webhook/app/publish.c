@@ -34,10 +34,16 @@ void publish_policy_refused(struct publish *publish, const char *origin,
                             const struct err *why)
 {
     metrics_policy_reload(publish->metrics, false);
+    atomic_store(&publish->health->policy_stale, true);
     log_event(LOG_LEVEL_ERROR,
               publish->policy_seen ? "policy not taken; the last good one stays in force"
                                    : "policy not taken; there is none yet",
               LOG_C("origin", origin), LOG_C("reason", why->message));
+}
+
+void publish_policy_restored(struct publish *publish)
+{
+    atomic_store(&publish->health->policy_stale, false);
 }
 
 static bool refuse(struct publish *publish, const struct policy_doc *doc,
@@ -81,6 +87,7 @@ bool publish_policy(struct publish *publish, struct str text, const char *origin
     if (publish->policy_seen)
         metrics_policy_reload(publish->metrics, true);
     publish->policy_seen = true;
+    publish_policy_restored(publish);
     log_event(LOG_LEVEL_INFO, "policy in force", LOG_C("origin", origin),
               LOG_C("policy", hash), LOG_I("registries", registries),
               LOG_I("targets", targets));
@@ -170,6 +177,10 @@ static bool use_certificate(struct publish *publish, const struct publish_pair *
     arena_init(&arena, INSPECT_MAXIMUM);
     struct cert_info *infos;
     size_t count;
+    if (publish->demands_clients && pair->client_ca_pem.n == 0)
+        return err_set(err, ERR_INVALID,
+                       "the client CA is empty: give the certificates of the CAs whose "
+                       "clients are served, or leave --client-ca out");
     CERT_AUTO_IDENTITY struct cert_identity identity = CERT_IDENTITY_NONE;
     if (!cert_identity_read(pair->cert_pem, pair->key_pem, "the certificate", &identity,
                             err) ||

@@ -29,6 +29,8 @@ struct publish {
     struct metrics *metrics;
     const char *const *client_names; /* demanded of client certificates; any of */
     size_t client_name_count;
+    bool demands_clients; /* a client CA was asked for: nothing is served without one,
+                           * whatever its file holds now */
     /* A policy has come into force; may be NULL. In the thread that brought it. */
     void (*on_policy)(void *context, const struct policy *policy);
     void *context;
@@ -55,8 +57,8 @@ bool publish_policy(struct publish *publish, struct str text, const char *origin
 struct publish_pair {
     struct str cert_pem; /* leaf first */
     struct str key_pem;
-    struct str client_ca_pem; /* "": no client certificate is demanded; null: the one of
-                                 publish_client_ca, if any */
+    struct str client_ca_pem; /* "": none, which is refused where one is demanded; null:
+                                 the one of publish_client_ca, if any */
     const char *origin;
 };
 /* False: the old one stays in force; ERR_INVALID or ERR_SYNTAX when the pair is not good.
@@ -86,6 +88,9 @@ void publish_close(struct publish *publish);
 /* The server's port, 0 while none runs. For threads that the server's end does not wait
  * for: the server itself may be gone at any time. */
 unsigned publish_port(struct publish *publish);
+
+/* What was refused is gone, and what is in force stands there again. */
+void publish_policy_restored(struct publish *publish);
 
 /* A new content could not even be read; counted and logged like one that is not good. */
 void publish_policy_refused(struct publish *publish, const char *origin,
