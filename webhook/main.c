@@ -85,8 +85,11 @@ static int help(int argc, char **argv)
     if (verb == NULL)
         return unknown_verb(argv[2]);
     char option[] = "--help";
-    char *arguments[] = {argv[2], option, NULL};
-    return verb->run(2, arguments);
+    char *of_verb[] = {argv[2], option, NULL};
+    if (argc == 3)
+        return verb->run(2, of_verb);
+    char *of_part[] = {argv[2], argv[3], option, NULL}; /* certs issue */
+    return verb->run(3, of_part);
 }
 
 /* Started without standard input, output or error, the next socket would take its number,

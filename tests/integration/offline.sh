@@ -89,11 +89,13 @@ refused "review: 50,000 documents" 'more than [0-9]+ documents' review documents
 for how in full_disk closed_output; do
     regex='cannot write to standard output: (No space left on device|Bad file descriptor)$'
     for arguments in "review -p $POLICY $manifest" "review -p $POLICY -o json $manifest" "lint $POLICY" 'explain A=b' \
-        version '--help' 'review --help' 'help serve' 'certs issue --help'; do
+        version '--help' 'review --help' 'help serve' 'help certs issue' 'certs issue --help'; do
         # shellcheck disable=SC2086 # words
         refused "$how: $arguments" "$regex" "$how" "$NRW_BIN" $arguments
     done
 done
+is "help of a verb's part" "$("$NRW_BIN" certs issue --help)" "$("$NRW_BIN" help certs issue)"
+refused "a file without a name" 'a file without a name' lint ''
 rc=0
 review -o json "$manifest" 2>"$WORK/err" | head -c 0 || rc=$?
 is "a reader that leaves is no crash" '' "$(cat "$WORK/err")"

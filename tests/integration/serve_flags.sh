@@ -34,6 +34,8 @@ refused "drain-seconds" 2 'whole number from 0' "${good[@]}" --drain-seconds 1.5
 refused "log-level" 2 'did you mean|use one of' "${good[@]}" --log-level wran
 refused "log-format" 2 'json, text' "${good[@]}" --log-format xml
 refused "standard input" 2 'cannot be read again' "${good[@]}" --policy-file -
+refused "an empty file name" 2 'policy-file has an empty value: --policy-file FILE' --policy-file ''
+refused "two listeners on one address" 2 'both 127.0.0.1:8443: give two ports' "${good[@]}" --listen 127.0.0.1:8443 --metrics-listen 127.0.0.1:8443
 refused "client-name alone" 2 'client-name needs --client-ca' "${good[@]}" --client-name a
 refused "two policies" 2 'give one of them' "${good[@]}" --policy-configmap a/b
 refused "two certificates" 2 'give one of them' "${good[@]}" --tls-secret a/b --dns-name a.svc

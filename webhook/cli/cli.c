@@ -190,6 +190,11 @@ int cli_next(struct cli *cli, const char **ret_value)
     if (option == NULL)
         return wrong(cli, got);
     *ret_value = option->value != NULL ? optarg : NULL;
+    if (*ret_value != NULL && **ret_value == '\0') {
+        cli_trouble(cli->command, "option --%s has an empty value: --%s %s", option->name,
+                    option->name, option->value);
+        return CLI_BAD;
+    }
     return option->id;
 }
 

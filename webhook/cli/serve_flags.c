@@ -108,7 +108,7 @@ const struct cli_command serve_command = {
         "reads all files again.\n"
         "\n"
         "Exit codes: 0 ended by a signal, 1 the policy or the certificate is not good,\n"
-        "2 it could not start.\n"
+        "2 it could not start, 128 and its number when a second signal ended it.\n"
         "\n"
         "Examples:\n"
         "  " CLI_PROGRAM " serve --demo --listen 127.0.0.1:8443\n"
@@ -412,7 +412,8 @@ static int read_flags(struct serve_flags *flags, int argc, char **argv)
     size_t count;
     char **arguments = cli_arguments(&cli, &count);
     if (count > 0) {
-        cli_trouble(&serve_command, "unexpected argument %s", arguments[0]);
+        cli_trouble(&serve_command, "unexpected argument %s: serve takes options only",
+                    arguments[0]);
         return CLI_BAD;
     }
     return CLI_END;
@@ -437,9 +438,23 @@ static bool needs(bool given, bool there, const char *name, const char *other)
     return true;
 }
 
+/* Port 0 is another one each time. */
+static bool same_address(const char *listen, const char *metrics)
+{
+    size_t n = strlen(listen);
+    if (metrics == NULL || strcmp(listen, metrics) != 0 ||
+        strcmp(listen + n - 2, ":0") == 0)
+        return false;
+    cli_trouble(&serve_command,
+                "--listen and --metrics-listen are both %s: give two ports", listen);
+    return true;
+}
+
 static bool consistent(const struct app_options *app)
 {
     const struct app_cluster *cluster = &app->cluster;
+    if (same_address(app->listen, app->metrics_listen))
+        return false;
     if (both(app->policy_file, cluster->policy_configmap, "--policy-file",
              "--policy-configmap") ||
         both(app->tls_cert, cluster->tls_secret, "--tls-cert", "--tls-secret") ||

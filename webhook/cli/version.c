@@ -29,7 +29,8 @@ int cli_version(int argc, char **argv)
     size_t count;
     char **arguments = cli_arguments(&cli, &count);
     if (count > 0)
-        return cli_trouble(&command, "unexpected argument %s", arguments[0]);
+        return cli_trouble(&command, "unexpected argument %s: version takes none",
+                           arguments[0]);
     NRW_AUTO_BUF struct buf out;
     buf_init(&out, 1u << 16);
     if (format == OUTPUT_JSON) {

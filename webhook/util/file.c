@@ -51,7 +51,8 @@ bool file_read(const char *path, struct buf *out, struct err *err)
         return read_all(STDIN_FILENO, "standard input", out, err);
     NRW_CLEANUP(close_cleanup) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return err_errno(err, errno, "cannot open %s", path);
+        return err_errno(err, errno, "cannot open %s",
+                         *path != '\0' ? path : "a file without a name");
     return read_all(fd, path, out, err);
 }
 
