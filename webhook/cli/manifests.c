@@ -30,20 +30,105 @@ static bool add(struct manifests *manifests, json_t *json, const char *file,
     return true;
 }
 
-/* `kubectl get -o yaml` gives a List; typed lists (DeploymentList) are the same. */
-static bool add_flat(struct manifests *manifests, json_t *json, const char *file,
-                     unsigned line)
+/* The kinds that are judged, or hold what is. */
+static const struct known {
+    const char *api_version, *kind;
+    const char *item; /* a list's: the kind of items that do not say theirs */
+} known[] = {
+    {"admission.k8s.io/v1", "AdmissionReview", NULL},
+    {"apps/v1", "Deployment", NULL},
+    {"v1", "ConfigMap", NULL},
+    {"v1", "List", ""},
+    {"apps/v1", "DeploymentList", "Deployment"},
+    {"v1", "ConfigMapList", "ConfigMap"},
+};
+
+/* A custom resource's group has a dot; those of Kubernetes end in .k8s.io or have none.
+ */
+static bool is_custom(struct str api_version)
 {
+    struct str group = str_first(api_version, str_index(api_version, 0, '/'));
+    return group.n < api_version.n && str_index(group, 0, '.') < group.n &&
+           !str_ends(group, STR(".k8s.io"));
+}
+
+/* What is not read must not look like consent: neither what is no object, nor another
+ * version of a kind that is judged. `ret_known` is NULL for a kind that is not. */
+static bool know(const json_t *json, const struct known **ret_known, struct err *err)
+{
+    if (!json_is_object(json))
+        return err_set(err, ERR_INVALID, "a Kubernetes object was expected here");
+    struct str version = object_text(json, "apiVersion");
     struct str kind = object_text(json, "kind");
-    json_t *items = json_object_get(json, "items");
-    if (str_is_null(kind) || !str_ends(kind, STR("List")) || !json_is_array(items))
-        return add(manifests, json, file, line);
-    for (size_t i = 0; i < json_array_size(items); i++) {
-        json_t *item = json_array_get(items, i);
-        if (json_is_object(item) && !add(manifests, item, file, line))
-            return false;
+    bool no_version = version.n == 0;
+    bool no_kind = kind.n == 0;
+    if (no_version || no_kind)
+        return err_set(err, ERR_INVALID, "no Kubernetes object: it has no %s%s%s",
+                       no_version ? "apiVersion" : "",
+                       no_version && no_kind ? " and no " : "", no_kind ? "kind" : "");
+    *ret_known = NULL;
+    for (size_t i = 0; i < NRW_COUNT(known); i++) {
+        if (!str_eq(kind, str_of(known[i].kind)) || is_custom(version))
+            continue;
+        if (!str_eq(version, str_of(known[i].api_version)))
+            return err_set(err, ERR_INVALID, "apiVersion \"%.*s\" is not %s",
+                           STR_ARG(str_first(version, 100)), known[i].api_version);
+        *ret_known = &known[i];
     }
     return true;
+}
+
+/* Takes an item of a typed list (`kubectl get --raw`): only the list says what it is. */
+static json_t *typed(const struct known *list, json_t *item)
+{
+    struct str version = object_text(item, "apiVersion");
+    struct str kind = object_text(item, "kind");
+    if (list->item[0] == '\0' || !json_is_object(item) || (version.n > 0 && kind.n > 0))
+        return json_incref(item);
+    if (version.n == 0)
+        version = str_of(list->api_version);
+    if (kind.n == 0)
+        kind = str_of(list->item);
+    json_t *whole = json_pack("{s:s%,s:s%}", "apiVersion", version.p, version.n, "kind",
+                              kind.p, kind.n);
+    if (whole != NULL && json_object_update_missing(whole, item) == 0)
+        return whole;
+    json_decref(whole);
+    return NULL;
+}
+
+static bool add_flat(struct manifests *manifests, json_t *json, const char *file,
+                     unsigned line, struct err *err);
+
+static bool add_items(struct manifests *manifests, const struct known *list,
+                      const json_t *json, const char *file, unsigned line,
+                      struct err *err)
+{
+    const json_t *items = json_object_get(json, "items");
+    if (!json_is_array(items) && !json_is_null(items)) /* null: Go's empty list */
+        return err_set(err, ERR_INVALID, "the items of the %s are no list", list->kind);
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        json_t *item = typed(list, json_array_get(items, i));
+        if (item == NULL)
+            return err_nomem(err);
+        bool good = add_flat(manifests, item, file, line, err);
+        json_decref(item);
+        if (!good)
+            return err_wrap(err, "item %zu of the %s", i + 1, list->kind);
+    }
+    return true;
+}
+
+/* Recursive, as deep as the text is nested, which its reader bounds. */
+static bool add_flat(struct manifests *manifests, json_t *json, const char *file,
+                     unsigned line, struct err *err)
+{
+    const struct known *what = NULL;
+    if (!know(json, &what, err))
+        return false;
+    if (what != NULL && what->item != NULL)
+        return add_items(manifests, what, json, file, line, err);
+    return add(manifests, json, file, line) || err_nomem(err);
 }
 
 bool manifests_read(const struct cli_command *command, const char *path,
@@ -62,14 +147,9 @@ bool manifests_read(const struct cli_command *command, const char *path,
     }
     manifests->documents += docs.count;
     for (size_t i = 0; i < docs.count; i++) {
-        json_t *json = docs.docs[i].json;
-        if (!json_is_object(json)) {
-            cli_trouble(command, "%s: line %u: a Kubernetes object was expected here",
-                        shown, docs.docs[i].line);
-            return false;
-        }
-        if (!add_flat(manifests, json, shown, docs.docs[i].line)) {
-            cli_trouble(command, "out of memory");
+        const struct yaml_json_doc *doc = &docs.docs[i];
+        if (!add_flat(manifests, doc->json, shown, doc->line, &err)) {
+            cli_trouble(command, "%s: line %u: %s", shown, doc->line, err.message);
             return false;
         }
     }

@@ -1,5 +1,5 @@
 /* What `review` reads: files of manifests and AdmissionReviews, as a flat list of
- * objects. Lists are taken apart. Main thread. */
+ * objects. Lists of what is judged are taken apart. Main thread. */
 #ifndef NRW_CLI_MANIFESTS_H
 #define NRW_CLI_MANIFESTS_H
 
@@ -20,7 +20,8 @@ struct manifests {
     size_t documents; /* that were read; an empty List is one, too */
 };
 
-/* Reads a file, or "-". False, and said in one line. */
+/* Reads a file, or "-". False, and said in one line: also about a document that is no
+ * Kubernetes object, and about another version of what is judged. */
 bool manifests_read(const struct cli_command *command, const char *path,
                     struct manifests *manifests);
 void manifests_done(struct manifests *manifests);
@@ -28,8 +29,7 @@ void manifests_done(struct manifests *manifests);
 
 bool manifest_is(const json_t *json, const char *api_version, const char *kind);
 
-/* The text of a policy among them: a bare one, or a ConfigMap's. Null when there is none.
- */
+/* The text of a policy in a ConfigMap among them. Null when there is none. */
 struct str manifests_policy(const struct manifests *manifests);
 
 /* All ConfigMaps among them, those inside AdmissionReviews too; an object without a

@@ -47,7 +47,8 @@ static const struct cli_command command = {
         "\n"
         "Exit codes: 0 everything is allowed, 1 something is denied, 2 something could "
         "not\n"
-        "be read.\n"
+        "be read: a file, what is no Kubernetes object, a Deployment that is not of "
+        "apps/v1.\n"
         "\n"
         "Examples:\n"
         "  helm template api helm-nvcf-api/ -n nvcf | " CLI_PROGRAM

@@ -1,0 +1,154 @@
+/* cli/review and cli/manifests: what `review` reads and what it does not take for read,
+ * and how it says what would change. (test_cli.c has the verb's plain ways.) */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cli/cli.h"
+#include "tests/unit/support/verb.h"
+#include "util/file.h"
+
+#define HEAD "apiVersion: nvcf-registry-webhook/v1\nkind: RegistryPolicy\n"
+#define GHCR HEAD "registries: {GHCR: {name: GitHub, hostname: ghcr.io}}\n"
+#define META                                                                             \
+    "metadata: {name: nvcf-api, namespace: nvcf, labels: {app.kubernetes.io/name: "      \
+    "helm-nvcf-api}}\n"
+#define BODY                                                                             \
+    META "spec: {template: {spec: {containers: [{name: helm-nvcf-api, env: [{name: "     \
+         "REMOTE_CONFIG_ENABLED, value: 'false'}]}]}}}\n"
+#define DEPLOYMENT "apiVersion: apps/v1\nkind: Deployment\n" BODY
+#define NOTHING    "no Deployment or ConfigMap here is a target of the policy\n"
+
+static char directory[] = "/tmp/nrw-review-XXXXXX";
+static char policy_path[64];
+static char manifest_path[64];
+
+static void expect(const char *input, int code, const char *out, const char *err)
+{
+    verb_expect(cli_review, "review", input, WORDS(W("-p"), policy_path), code, out, err);
+}
+
+static void expect_patched(const char *input, const char *out)
+{
+    verb_expect(cli_review, "review", input,
+                WORDS(W("-p"), policy_path, W("-o"), W("patched")), 0, out, NULL);
+}
+
+/* Consent is for what was read. */
+static void test_other_versions(void **state)
+{
+    (void)state;
+#define REVIEW(version)                                                                  \
+    "{\"apiVersion\":\"admission.k8s.io/" version "\",\"kind\":\"AdmissionReview\","     \
+    "\"request\":{\"uid\":\"u\",\"object\":{\"apiVersion\":\"apps/v1\",\"kind\":"        \
+    "\"Deployment\"}}}"
+    expect(REVIEW("v1beta1"), 2, "",
+           "standard input: line 1: apiVersion \"admission.k8s.io/v1beta1\" is not "
+           "admission.k8s.io/v1\n");
+    expect(REVIEW("v2"), 2, "", "is not admission.k8s.io/v1\n");
+    expect("---\napiVersion: apps/v2\nkind: Deployment\n" BODY, 2, "",
+           "standard input: line 2: apiVersion \"apps/v2\" is not apps/v1\n");
+    expect("apiVersion: extensions/v1beta1\nkind: Deployment\n" BODY, 2, "",
+           "is not apps/v1\n");
+    expect("apiVersion: v2\nkind: ConfigMap\n" META, 2, "", "\"v2\" is not v1\n");
+    expect("apiVersion: apps/v1beta1\nkind: DeploymentList\nitems: []\n", 2, "",
+           "is not apps/v1\n");
+    expect("apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n"
+           "- apiVersion: apps/v2\n  kind: Deployment\n",
+           2, "", "line 1: item 2 of the List: apiVersion \"apps/v2\" is not apps/v1\n");
+    /* A custom resource's group has a dot and is nobody else's. */
+    expect("apiVersion: example.com/v1\nkind: Deployment\n" BODY, 0, NOTHING, "");
+    expect("apiVersion: batch/v1\nkind: Job\n" META, 0, NOTHING, "");
+}
+
+static void test_no_objects(void **state)
+{
+    (void)state;
+    expect(DEPLOYMENT "---\nreplicas: 2\nimage: {tag: x}\n", 2, "",
+           "standard input: line 6: no Kubernetes object: it has no apiVersion and no "
+           "kind\n");
+    expect("kind: Deployment\n" BODY, 2, "",
+           "no Kubernetes object: it has no apiVersion\n");
+    expect("apiVersion: apps/v1\nkind: ''\n" BODY, 2, "", "it has no kind\n");
+    expect("apiVersion: 1\nkind: x\n" BODY, 2, "", "it has no apiVersion\n");
+    expect("- a\n- b\n", 2, "", "line 1: a Kubernetes object was expected here\n");
+    expect("Thank you for installing.\n", 2, "", "a Kubernetes object was expected here");
+    expect("apiVersion: v1\nkind: List\nitems: {a: 1}\n", 2, "",
+           "line 1: the items of the List are no list\n");
+    expect("apiVersion: v1\nkind: List\n", 2, "", "the items of the List are no list\n");
+    expect("apiVersion: v1\nkind: List\nitems: [7]\n", 2, "",
+           "item 1 of the List: a Kubernetes object was expected here\n");
+    expect(
+        "apiVersion: v1\nkind: List\nitems: [{a: 1}]\n", 2, "",
+        "item 1 of the List: no Kubernetes object: it has no apiVersion and no kind\n");
+    expect("# Source: a\n---\n# nothing\n---\n" DEPLOYMENT, 0, "allowed, changed\n", "");
+    expect("apiVersion: v1\nkind: ConfigMapList\nitems: null\n", 0, NOTHING, "");
+}
+
+/* What `kubectl get --raw` prints: only the list says what its items are. */
+static void test_typed_lists(void **state)
+{
+    (void)state;
+#define TYPED                                                                            \
+    "{\"apiVersion\":\"apps/"                                                            \
+    "v1\",\"kind\":\"DeploymentList\",\"metadata\":{},\"items\":["                       \
+    "{\"metadata\":{\"name\":\"nvcf-api\",\"namespace\":\"nvcf\",\"labels\":{"           \
+    "\"app.kubernetes.io/name\":\"helm-nvcf-api\"}},\"spec\":{\"template\":{\"spec\":{"  \
+    "\"containers\":[{\"name\":\"helm-nvcf-api\"}]}}}}]}"
+    expect(TYPED, 0, "Deployment nvcf/nvcf-api (NVCF): allowed, changed\n", "");
+    expect_patched(TYPED, "---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n");
+    expect_patched("apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: a}\n",
+                   "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n");
+    expect("apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n"
+           "  items:\n  - " TYPED "\n",
+           0, "allowed, changed\n", "");
+    /* What only ends in List, and what is not judged, stays whole. */
+    expect_patched("apiVersion: example.com/v1\nkind: IPAllowList\nmetadata:\n  name: a\n"
+                   "spec: {b: c}\nitems: [{a: 1}]\n",
+                   "---\napiVersion: example.com/v1\nkind: IPAllowList\nmetadata:\n"
+                   "  name: a\nspec:\n  b: c\nitems:\n- a: 1\n");
+    expect_patched("apiVersion: apps/v1\nkind: ReplicaSetList\nitems:\n- metadata: {}\n",
+                   "---\napiVersion: apps/v1\nkind: ReplicaSetList\nitems:\n"
+                   "- metadata: {}\n");
+}
+
+static void write_file(char *path, const char *text)
+{
+    assert_true(file_write_atomic(path, text, strlen(text), 0600, NULL));
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    if (mkdtemp(directory) == NULL)
+        return -1;
+    snprintf(policy_path, sizeof(policy_path), "%s/policy.yaml", directory);
+    snprintf(manifest_path, sizeof(manifest_path), "%s/manifest.yaml", directory);
+    write_file(policy_path, GHCR);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    unlink(policy_path);
+    unlink(manifest_path);
+    return rmdir(directory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_other_versions),
+        cmocka_unit_test(test_no_objects),
+        cmocka_unit_test(test_typed_lists),
+    };
+    return cmocka_run_group_tests_name("cli_review", tests, set_up, tear_down);
+}
