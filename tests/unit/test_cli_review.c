@@ -119,6 +119,31 @@ static void test_typed_lists(void **state)
                    "- metadata: {}\n");
 }
 
+/* A policy without registries sets our own annotation, and nothing else. */
+static void test_annotations(void **state)
+{
+    (void)state;
+    char bare[sizeof(directory) + 16];
+    snprintf(bare, sizeof(bare), "%s/bare.yaml", directory);
+    assert_true(file_write_atomic(bare, HEAD, strlen(HEAD), 0600, NULL));
+    char *const *words = WORDS(W("-p"), bare);
+    verb_expect(cli_review, "review", DEPLOYMENT, words, 0,
+                "allowed, changed\n  + annotation nvcf-registry-webhook/policy: ", "");
+#define ANNOTATED(annotations)                                                           \
+    "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a, namespace: nvcf, "       \
+    "labels: {app.kubernetes.io/name: helm-nvcf-api}, annotations: {" annotations        \
+    "}}\nspec: {template: {spec: {containers: [{name: helm-nvcf-api}]}}}\n"
+    verb_expect(cli_review, "review", ANNOTATED("nvcf-registry-webhook/policy: x"), words,
+                0, "  ~ annotation nvcf-registry-webhook/policy: ", NULL);
+    verb_expect(cli_review, "review", ANNOTATED("nvcf-registry-webhook/injected: x"),
+                words, 0, "  - annotation nvcf-registry-webhook/injected\n", NULL);
+    expect(DEPLOYMENT, 0,
+           "  + annotation nvcf-registry-webhook/injected: NVCF_REGISTRIES_RECOGNIZED_"
+           "CONTAINER_GHCR_NAME=GitHub...\n",
+           NULL);
+    unlink(bare);
+}
+
 static void write_file(char *path, const char *text)
 {
     assert_true(file_write_atomic(path, text, strlen(text), 0600, NULL));
@@ -149,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_other_versions),
         cmocka_unit_test(test_no_objects),
         cmocka_unit_test(test_typed_lists),
+        cmocka_unit_test(test_annotations),
     };
     return cmocka_run_group_tests_name("cli_review", tests, set_up, tear_down);
 }

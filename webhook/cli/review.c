@@ -10,6 +10,7 @@
 #include "cli/manifests.h"
 #include "cli/policy_arg.h"
 #include "policy/yaml_write.h"
+#include "util/utf8.h"
 
 #define OUTPUT_MAXIMUM   (256u * 1024u * 1024u)
 #define DECISION_MAXIMUM (256u * 1024u * 1024u)
@@ -184,28 +185,67 @@ static void write_json(struct arena *arena, struct run *run, const struct review
     buf_text(out, "}\n");
 }
 
-static void write_changes(struct run *run, const struct patch *patch)
+/* Bytes of an annotation's value, and one line of it: the record repeats all the rest. */
+#define SHOWN_MAXIMUM 60u
+
+static void write_annotation(struct buf *line, const json_t *before,
+                             const struct patch_op *op)
 {
-    static const char *const signs[] = {
-        [PATCH_ENV_REPLACE] = "  ~ ",     [PATCH_ENV_REMOVE] = "  - ",
-        [PATCH_ENV_APPEND] = "  + ",      [PATCH_ANNOTATION_SET] = NULL,
-        [PATCH_ANNOTATION_REMOVE] = NULL, [PATCH_ANNOTATIONS_CREATE] = NULL,
-        [PATCH_ENV_CREATE] = NULL,
-    };
+    const json_t *old =
+        json_object_get(json_object_get(before, "metadata"), "annotations");
+    bool removed = op->kind == PATCH_ANNOTATION_REMOVE;
+    bool there = json_object_getn(old, op->name.p, op->name.n) != NULL;
+    buf_printf(line, "  %c annotation %.*s",
+               removed ? '-'
+               : there ? '~'
+                       : '+',
+               STR_ARG(op->name));
+    if (removed)
+        return;
+    struct str shown =
+        utf8_cut(str_first(op->value, str_index(op->value, 0, '\n')), SHOWN_MAXIMUM);
+    buf_printf(line, ": %.*s%s", STR_ARG(shown), shown.n < op->value.n ? "..." : "");
+}
+
+/* One line for an operation; none for one that only makes room for others. */
+static void write_change(struct buf *line, const json_t *before,
+                         const struct patch_op *op)
+{
+    switch (op->kind) {
+    case PATCH_ENV_CREATE:
+    case PATCH_ANNOTATIONS_CREATE:
+        return;
+    case PATCH_ENV_REMOVE:
+        buf_printf(line, "  - %.*s", STR_ARG(op->name));
+        return;
+    case PATCH_ENV_REPLACE:
+    case PATCH_ENV_APPEND:
+        buf_printf(line, "  %c %.*s=%.*s", op->kind == PATCH_ENV_APPEND ? '+' : '~',
+                   STR_ARG(op->name), STR_ARG(op->value));
+        return;
+    case PATCH_ANNOTATION_SET:
+    case PATCH_ANNOTATION_REMOVE:
+        break;
+    }
+    write_annotation(line, before, op);
+}
+
+static void write_changes(struct run *run, const json_t *before,
+                          const struct patch *patch)
+{
     for (size_t i = 0; i < patch->ops.count; i++) {
         const struct patch_op *op = patch_at(patch, i);
-        if (signs[op->kind] == NULL)
-            continue;
+        bool removes =
+            op->kind == PATCH_ENV_REMOVE || op->kind == PATCH_ANNOTATION_REMOVE;
         NRW_AUTO_BUF struct buf line;
         buf_init(&line, OUTPUT_MAXIMUM);
-        buf_printf(&line, "%s%.*s", signs[op->kind], STR_ARG(op->name));
-        if (op->kind != PATCH_ENV_REMOVE)
-            buf_printf(&line, "=%.*s", STR_ARG(op->value));
-        cli_paint(&run->out, run->colour,
-                  op->kind == PATCH_ENV_REMOVE ? PAINT_ERROR : PAINT_GOOD,
+        write_change(&line, before, op);
+        run->out.failed = run->out.failed || line.failed;
+        if (line.size == 0)
+            continue;
+        cli_paint(&run->out, run->colour, removes ? PAINT_ERROR : PAINT_GOOD,
                   buf_view(&line));
         buf_char(&run->out, '\n');
-        run->out.failed = run->out.failed || line.failed;
     }
 }
 
@@ -218,7 +258,8 @@ static void write_heading(struct run *run, const struct review *review)
     cli_paint(&run->out, run->colour, PAINT_BOLD, buf_view(&line));
 }
 
-static void write_text(struct run *run, const struct review *review,
+/* `before`: the object as it came, NULL where there is none. */
+static void write_text(struct run *run, const struct review *review, const json_t *before,
                        const struct verdict *verdict)
 {
     struct buf *out = &run->out;
@@ -243,7 +284,7 @@ static void write_text(struct run *run, const struct review *review,
         cli_finding(out, run->colour, finding->source, finding);
     }
     if (verdict->allowed && verdict->mutated.patch.size > 0)
-        write_changes(run, &verdict->mutated.decision.patch);
+        write_changes(run, before, &verdict->mutated.decision.patch);
 }
 
 static bool write_yaml(struct run *run, const json_t *json, struct err *err)
@@ -272,18 +313,17 @@ static bool write_diff(struct run *run, const struct review *review, const json_
 }
 
 /* Findings go to standard error where standard output is for a machine. */
-static bool write_findings_aside(const struct run *run, const struct review *review,
+static bool write_findings_aside(const struct review *review, const json_t *before,
                                  const struct verdict *verdict)
 {
     struct run aside = {.colour = cli_colour(STDERR_FILENO)};
     buf_init(&aside.out, OUTPUT_MAXIMUM);
-    write_text(&aside, review, verdict);
+    write_text(&aside, review, before, verdict);
     bool good = !aside.out.failed;
     if (good && (!verdict->allowed || findings_count(&verdict->findings) > 0)) {
         ssize_t written = write(STDERR_FILENO, buf_view(&aside.out).p, aside.out.size);
         (void)written;
     }
-    (void)run;
     buf_done(&aside.out);
     return good;
 }
@@ -299,7 +339,7 @@ static bool review_one(struct run *run, json_t *json, struct err *err)
     NRW_AUTO_REVIEW struct review review = {.root = NULL};
     bool good = root != NULL ? review_from_json(root, &review, err) : err_nomem(err);
     json_decref(root);
-    if (good && run->output == OUTPUT_DIFF && review.object != NULL) {
+    if (good && review.object != NULL) {
         before = json_deep_copy(review.object);
         good = before != NULL || err_nomem(err);
     }
@@ -312,9 +352,9 @@ static bool review_one(struct run *run, json_t *json, struct err *err)
         if (run->output == OUTPUT_JSON)
             write_json(&arena, run, &review, &verdict);
         else if (run->output == OUTPUT_TEXT)
-            write_text(run, &review, &verdict);
+            write_text(run, &review, before, &verdict);
         else
-            good = write_findings_aside(run, &review, &verdict) || err_nomem(err);
+            good = write_findings_aside(&review, before, &verdict) || err_nomem(err);
         if (good && run->output == OUTPUT_PATCHED)
             good = write_yaml(run, review.object != NULL ? review.object : json, err);
         if (good && run->output == OUTPUT_DIFF && before != NULL)
