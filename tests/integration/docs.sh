@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The examples of docs/POLICY.md are true: each ```yaml block that begins with `# NAME.yaml` is
-# a file, each ```console block a command and what it prints. What the table of docs/TESTING.md
-# names is there.
+# a file, each ```console block a command and what it prints. So is the example of `review` in
+# README.md. What the table of docs/TESTING.md names is there.
 # With --update the outputs are written anew; read the difference before you commit it.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -52,6 +52,12 @@ if [ "${1:-}" = --update ]; then
 fi
 is "docs/POLICY.md says what is printed (tests/integration/docs.sh --update)" '' \
     "$(diff "$page" "$WORK/now.md" || true)"
+# README.md: what `review` prints is what comes of the policy that stands there before it.
+readme=$root/README.md
+awk '/^  \$ cat policy.yaml/ { on = 1; next } on && /^  \$ / { exit } on' "$readme" | sed 's/^    //' >"$WORK/readme.yaml"
+is "README.md's review says what is printed" \
+    "$("$NRW_BIN" review -p "$WORK/readme.yaml" "$root/tests/e2e/charts/rendered/api-plain.yaml")" \
+    "$(awk '/^\$ helm template .* review -p policy.yaml -$/ { on = 1; next } /^```/ { on = 0 } on' "$readme")"
 # Every finding that there is, is explained.
 while read -r finding; do
     like "docs/POLICY.md explains $finding" "^### .*$finding" "$(cat "$page")"
