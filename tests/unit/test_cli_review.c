@@ -41,6 +41,11 @@ static void expect_patched(const char *input, const char *out)
                 WORDS(W("-p"), policy_path, W("-o"), W("patched")), 0, out, NULL);
 }
 
+static void write_file(char *path, const char *text)
+{
+    assert_true(file_write_atomic(path, text, strlen(text), 0600, NULL));
+}
+
 /* Consent is for what was read. */
 static void test_other_versions(void **state)
 {
@@ -144,9 +149,24 @@ static void test_annotations(void **state)
     unlink(bare);
 }
 
-static void write_file(char *path, const char *text)
+/* Standard input can be read once. */
+static void test_one_standard_input(void **state)
 {
-    assert_true(file_write_atomic(path, text, strlen(text), 0600, NULL));
+    (void)state;
+#define ONCE "standard input can be read only once: "
+    verb_expect(cli_review, "review", GHCR, WORDS(W("-p"), W("-"), W("-")), 2, "",
+                ONCE "only one of -p and FILE can be -\n");
+    verb_expect(cli_review, "review", GHCR, WORDS(W("-p"), W("-")), 2, "",
+                ONCE "-p is -, so give a FILE\n");
+    verb_expect(cli_review, "review", DEPLOYMENT,
+                WORDS(W("-p"), policy_path, W("-"), W("-")), 2, "",
+                ONCE "only one FILE can be -\n");
+    verb_expect(cli_lint, "lint", HEAD, WORDS(W("-"), policy_path, W("-")), 2, "",
+                ONCE "only one FILE can be -\n");
+    write_file(manifest_path, DEPLOYMENT);
+    verb_expect(cli_review, "review", GHCR, WORDS(W("-p"), W("-"), manifest_path), 0,
+                "allowed, changed\n", "");
+    verb_expect(cli_lint, "lint", HEAD, WORDS(policy_path, W("-")), 0, "valid", "");
 }
 
 static int set_up(void **state)
@@ -171,10 +191,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_other_versions),
-        cmocka_unit_test(test_no_objects),
-        cmocka_unit_test(test_typed_lists),
-        cmocka_unit_test(test_annotations),
+        cmocka_unit_test(test_other_versions),     cmocka_unit_test(test_no_objects),
+        cmocka_unit_test(test_typed_lists),        cmocka_unit_test(test_annotations),
+        cmocka_unit_test(test_one_standard_input),
     };
     return cmocka_run_group_tests_name("cli_review", tests, set_up, tear_down);
 }

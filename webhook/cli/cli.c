@@ -299,6 +299,22 @@ bool cli_read(const struct cli_command *command, const char *path, struct buf *o
     return false;
 }
 
+bool cli_one_stdin(const struct cli_command *command, const char *policy,
+                   char *const *paths, size_t count)
+{
+    bool policy_too = policy != NULL && strcmp(policy, "-") == 0;
+    size_t times = 0;
+    for (size_t i = 0; i < count; i++)
+        times += strcmp(paths[i], "-") == 0;
+    const char *instead = times > 1                  ? "only one FILE can be -"
+                          : policy_too && times > 0  ? "only one of -p and FILE can be -"
+                          : policy_too && count == 0 ? "-p is -, so give a FILE"
+                                                     : NULL;
+    if (instead != NULL)
+        cli_trouble(command, "standard input can be read only once: %s", instead);
+    return instead == NULL;
+}
+
 bool cli_write(const struct cli_command *command, struct buf *out)
 {
     if (out->failed) {

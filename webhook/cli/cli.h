@@ -101,6 +101,11 @@ int cli_format(struct cli *cli, const char *const *formats, size_t count,
  * said in one line. */
 bool cli_read(const struct cli_command *command, const char *path, struct buf *out);
 
+/* False, and said in one line, when "-" is named more than once: by the value of -p
+ * (`policy`, NULL when there is none) and the paths, where no path means "-" as well. */
+bool cli_one_stdin(const struct cli_command *command, const char *policy,
+                   char *const *paths, size_t count);
+
 /* Writes the buffer to standard output and empties it. False, and said in one line, when
  * the buffer had failed or the other side does not take it (a closed pipe, a full disk).
  */

@@ -119,6 +119,8 @@ int cli_lint(int argc, char **argv)
     char **files = cli_arguments(&cli, &count);
     if (count == 0)
         return lint_file("-", format);
+    if (!cli_one_stdin(&command, NULL, files, count))
+        return CLI_TROUBLE;
     int worst = CLI_GOOD;
     for (size_t i = 0; i < count; i++) {
         int code = lint_file(files[i], format);

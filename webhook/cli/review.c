@@ -395,10 +395,13 @@ static int review_all(struct run *run, const struct manifests *manifests)
     return run->denied ? CLI_NOT_GOOD : CLI_GOOD;
 }
 
-static bool read_inputs(const struct cli *cli, struct manifests *manifests)
+static bool read_inputs(const struct cli *cli, const char *policy_path,
+                        struct manifests *manifests)
 {
     size_t count;
     char **paths = cli_arguments(cli, &count);
+    if (!cli_one_stdin(&command, policy_path, paths, count))
+        return false;
     if (count == 0)
         return manifests_read(&command, "-", manifests);
     for (size_t i = 0; i < count; i++) {
@@ -442,7 +445,7 @@ int cli_review(int argc, char **argv)
             return CLI_TROUBLE;
     }
     NRW_AUTO_MANIFESTS struct manifests manifests = {.items = NULL};
-    if (!read_inputs(&cli, &manifests) || !anything_read(&manifests))
+    if (!read_inputs(&cli, policy_path, &manifests) || !anything_read(&manifests))
         return CLI_TROUBLE;
     NRW_AUTO_POLICY_DOC struct policy_doc *doc = find_policy(policy_path, &manifests);
     if (doc == NULL)
