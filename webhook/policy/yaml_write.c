@@ -3,6 +3,8 @@
 #include "policy/yaml_write.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <yaml.h>
 
 #include "policy/yaml_node.h"
@@ -37,6 +39,57 @@ static bool emit_scalar(yaml_emitter_t *emitter, const char *text, size_t size,
                                              (int)size, plain, 1, style));
 }
 
+static bool is_made_of(struct str text, const char *characters)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] == '\0' || strchr(characters, text.p[i]) == NULL)
+            return false;
+    }
+    return text.n > 0;
+}
+
+#define DIGITS "0123456789"
+
+static bool is_date(struct str text)
+{
+    if (text.n < 8 || text.p[4] != '-' || !is_made_of(str_first(text, 4), DIGITS))
+        return false;
+    struct str rest = str_skip(text, 5);
+    size_t month = str_index(rest, 0, '-');
+    return month <= 2 && is_made_of(str_first(rest, month), DIGITS) &&
+           month + 1 < rest.n && ascii_is_digit(rest.p[month + 1]);
+}
+
+/* A number to somebody: base 60, with commas, or too large for ours. */
+static bool looks_numeric(struct str text)
+{
+    bool sign = text.n > 0 && (text.p[0] == '+' || text.p[0] == '-');
+    struct str rest = str_skip(text, sign ? 1 : 0);
+    char first = rest.n > 0 ? rest.p[0] : '\0';
+    char second = rest.n > 1 ? ascii_lower(rest.p[1]) : '\0';
+    if (first == '0' && (second == 'x' || second == 'o' || second == 'b'))
+        return is_made_of(str_skip(rest, 2), DIGITS "_abcdefABCDEF");
+    if (!ascii_is_digit(first) && !(first == '.' && ascii_is_digit(second)))
+        return false;
+    if (str_index(rest, str_index(rest, 0, '.') + 1, '.') < rest.n)
+        return false; /* 10.0.0.1, 1.2.3 */
+    size_t e = str_index(rest, 0, 'e');
+    if (e == rest.n)
+        e = str_index(rest, 0, 'E');
+    return is_made_of(str_first(rest, e), DIGITS "_,:.") &&
+           (e == rest.n || is_made_of(str_skip(rest, e + 1), DIGITS "+-"));
+}
+
+/* A text to Kubernetes' reader that others take for something else: 12:30 is a number to
+ * base 60 in YAML 1.1, 2026-01-01 a date, 1e400 infinite, = and << are a value and a
+ * merge. Of a number's looks more are quoted than any reader has. */
+static bool others_misread(struct str text)
+{
+    if (str_eq(text, STR("=")) || str_eq(text, STR("<<")) || is_date(text))
+        return true;
+    return looks_numeric(text);
+}
+
 static bool emit_text(yaml_emitter_t *emitter, struct str text)
 {
     const struct yaml_node node = {
@@ -44,7 +97,7 @@ static bool emit_text(yaml_emitter_t *emitter, struct str text)
     yaml_scalar_style_t style = YAML_ANY_SCALAR_STYLE; /* libyaml quotes where it must */
     if (str_index(text, 0, '\n') < text.n)
         style = YAML_LITERAL_SCALAR_STYLE;
-    else if (yaml_resolve(&node).type != TYPE_STRING || text.n == 0)
+    else if (yaml_resolve(&node).type != TYPE_STRING || others_misread(text))
         style = YAML_DOUBLE_QUOTED_SCALAR_STYLE;
     return emit_scalar(emitter, text.p, text.n, style);
 }
@@ -91,6 +144,23 @@ static bool emit_array(yaml_emitter_t *emitter, const json_t *array)
     return emit(emitter, &event, yaml_sequence_end_event_initialize(&event));
 }
 
+/* With as few digits as give the number back: 0.1 and not 0.10000000000000001. */
+static bool emit_real(yaml_emitter_t *emitter, const json_t *value)
+{
+    char number[64];
+    size_t n = 0;
+    for (size_t digits = 15; digits <= 17; digits++) {
+        n = json_dumpb(value, number, sizeof(number) - 1,
+                       JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
+        if (n == 0 || n >= sizeof(number))
+            return false;
+        number[n] = '\0';
+        if (strtod(number, NULL) == json_real_value(value))
+            break;
+    }
+    return emit_scalar(emitter, number, n, YAML_PLAIN_SCALAR_STYLE);
+}
+
 static bool emit_value(yaml_emitter_t *emitter, const json_t *value)
 {
     char number[64];
@@ -107,11 +177,8 @@ static bool emit_value(yaml_emitter_t *emitter, const json_t *value)
                          json_integer_value(value));
         return emit_scalar(emitter, number, (size_t)n, YAML_PLAIN_SCALAR_STYLE);
     }
-    case JSON_REAL: {
-        size_t n = json_dumpb(value, number, sizeof(number), JSON_ENCODE_ANY);
-        return n <= sizeof(number) &&
-               emit_scalar(emitter, number, n, YAML_PLAIN_SCALAR_STYLE);
-    }
+    case JSON_REAL:
+        return emit_real(emitter, value);
     case JSON_TRUE:
         return emit_scalar(emitter, "true", 4, YAML_PLAIN_SCALAR_STYLE);
     case JSON_FALSE:
