@@ -122,6 +122,7 @@ static void test_allocations(void **state)
         CM "data:\n  policy.yaml: \"kind: x\"\n",
         CM,
         "a: [",
+        CM BLOCK "    mode: x\n---\n" CM BLOCK "    mode: y\n",
     };
     for (size_t t = 0; t < NRW_COUNT(texts); t++) {
         bool passed = false;
@@ -137,6 +138,34 @@ static void test_allocations(void **state)
         }
         assert_true(passed);
     }
+}
+
+/* Every problem in one run: of each policy, and that there is more than one. */
+static void test_several(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *place, *part;
+    } wanted[] = {
+        {"9:11", "mode \"x\""},      {"16:3", "a second policy in this file"},
+        {"19:15", "unlisted \"y\""}, {"26:3", "one more policy in this file"},
+        {"26:16", "is not a text"},
+    };
+    struct policy_doc *doc = policy_file_parse(STR(CM BLOCK "    mode: x\n---\n" CM BLOCK
+                                                            "    unlisted: y\n---\n" CM
+                                                            "data:\n  policy.yaml: {}\n"),
+                                               NULL);
+    assert_non_null(doc);
+    assert_null(doc->policy);
+    assert_int_equal(findings_count(&doc->findings), NRW_COUNT(wanted));
+    for (size_t i = 0; i < NRW_COUNT(wanted); i++) {
+        const struct finding *f = findings_at(&doc->findings, i);
+        if (!str_eq(f->path, str_of(wanted[i].place)) ||
+            str_find(f->message, str_of(wanted[i].part)) == f->message.n)
+            fail_msg("%.*s %.*s, wanted %s %s", STR_ARG(f->path), STR_ARG(f->message),
+                     wanted[i].place, wanted[i].part);
+    }
+    policy_doc_free(doc);
 }
 
 /* --- the verb -------------------------------------------------------------------------
@@ -329,7 +358,7 @@ int main(void)
         cmocka_unit_test(test_among_others), cmocka_unit_test(test_allocations),
         cmocka_unit_test(test_lint_text),    cmocka_unit_test(test_lint_json),
         cmocka_unit_test(test_usage),        cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_render),
+        cmocka_unit_test(test_render),       cmocka_unit_test(test_several),
     };
     return cmocka_run_group_tests_name("policy_file", tests, set_up, tear_down);
 }

@@ -4,6 +4,8 @@
 #include "policy/policy_reader.h"
 
 #define TREE_LIMIT (256u << 20)
+/* Policies that are looked at beside the first: each one searches the whole file. */
+#define POLICIES_MAX 64u
 
 static const struct yaml_limits file_limits = {.bytes = POLICY_FILE_MAX_BYTES,
                                                .nodes = 400000,
@@ -13,12 +15,13 @@ static const struct yaml_limits file_limits = {.bytes = POLICY_FILE_MAX_BYTES,
 
 /* What was found in the file. */
 struct found {
+    struct arena *arena;
     const struct yaml_node *config_map; /* the first ConfigMap, with a policy or not */
     const struct yaml_node *key;        /* the first data key policy.yaml … */
-    const struct yaml_node *second;     /* … and the next one */
-    bool key_by_name; /* the first one's ConfigMap has the policy's own name */
-    bool bare;        /* a RegistryPolicy stands among the documents */
-    size_t others;    /* documents that are something else */
+    struct arena_list more; /* … and further ones: const struct yaml_node * */
+    bool key_by_name;       /* the first one's ConfigMap has the policy's own name */
+    bool bare;              /* a RegistryPolicy stands among the documents */
+    size_t others;          /* documents that are something else */
 };
 
 static struct str text_of(const struct yaml_node *mapping, const char *key)
@@ -51,10 +54,13 @@ static void look_at_config_map(struct found *found, const struct yaml_node *root
     if (found->key == NULL || (by_name && !found->key_by_name)) {
         /* Another product's ConfigMap may have such a key too: the name decides. */
         found->key = key;
-        found->second = NULL;
+        found->more.count = 0;
         found->key_by_name = by_name;
-    } else if (found->second == NULL && by_name == found->key_by_name) {
-        found->second = key;
+    } else if (by_name == found->key_by_name && found->more.count < POLICIES_MAX) {
+        const struct yaml_node **more =
+            arena_list_add(found->arena, &found->more, sizeof(*more));
+        if (more != NULL)
+            *more = key;
     }
 }
 
@@ -147,15 +153,13 @@ static struct policy_doc *refuse(const struct yaml_node *node, const char *messa
     return policy_doc_new_refused(node->line, node->column, message, advice, err);
 }
 
-static struct policy_doc *from_config_map(struct str text, const struct found *found,
-                                          struct err *err)
+/* The policy that is the value of one data key. */
+static struct policy_doc *from_key(struct str text, const struct yaml_node *key,
+                                   struct err *err)
 {
-    const struct yaml_node *value = found->key->next;
+    const struct yaml_node *value = key->next;
     if (value->kind == NODE_ALIAS)
         value = value->target;
-    if (found->second != NULL)
-        return refuse(found->second, "a second policy in this file",
-                      "keep one, or check the files one by one", err);
     if (value->kind != NODE_SCALAR ||
         (value->style == STYLE_PLAIN && yaml_resolve(value).type != TYPE_STRING &&
          value->text.n > 0))
@@ -163,13 +167,37 @@ static struct policy_doc *from_config_map(struct str text, const struct found *f
                       "write `" POLICY_DATA_KEY ": |` and indent the policy below it",
                       err);
     struct yaml_offset offset = {0, 0};
-    bool mapped = value->style == STYLE_LITERAL && value == found->key->next;
+    bool mapped = value->style == STYLE_LITERAL && value == key->next;
     if (mapped)
-        offset = (struct yaml_offset){value->line, block_indent(text, found->key)};
+        offset = (struct yaml_offset){value->line, block_indent(text, key)};
     struct policy_doc *doc = policy_doc_new_at(value->text, offset, err);
     if (doc != NULL && !mapped)
         place_at(doc, value);
     return finish(doc, err);
+}
+
+static bool join(struct policy_doc *doc, struct policy_doc *other, struct err *err)
+{
+    return other != NULL && policy_doc_join(doc, other, err);
+}
+
+/* The first policy, and all that is wrong with it and with having others. */
+static struct policy_doc *from_config_map(struct str text, const struct found *found,
+                                          struct err *err)
+{
+    struct policy_doc *doc = from_key(text, found->key, err);
+    const struct yaml_node *const *more = found->more.items;
+    for (size_t i = 0; doc != NULL && i < found->more.count; i++) {
+        struct policy_doc *extra = refuse(more[i],
+                                          i == 0 ? "a second policy in this file"
+                                                 : "one more policy in this file",
+                                          "keep one, or check the files one by one", err);
+        if (!join(doc, extra, err) || !join(doc, from_key(text, more[i], err), err)) {
+            policy_doc_free(doc);
+            return NULL;
+        }
+    }
+    return doc;
 }
 
 struct policy_doc *policy_file_parse(struct str text, struct err *err)
@@ -178,7 +206,7 @@ struct policy_doc *policy_file_parse(struct str text, struct err *err)
     arena_init(&tree, TREE_LIMIT);
     struct yaml_stream stream;
     struct yaml_problem problem;
-    struct found found = {0};
+    struct found found = {.arena = &tree};
     if (!yaml_parse(&tree, text, &file_limits, (struct yaml_offset){0, 0}, &stream,
                     &problem)) {
         if (problem.code == ERR_NOMEM) {
@@ -190,6 +218,10 @@ struct policy_doc *policy_file_parse(struct str text, struct err *err)
     }
     for (size_t i = 0; i < yaml_document_count(&stream); i++)
         look_at(&found, yaml_document(&stream, i), 0);
+    if (tree.failed) {
+        err_nomem(err);
+        return NULL;
+    }
     if (found.bare || found.config_map == NULL)
         return policy_doc_new(text, err);
     if (found.key == NULL)

@@ -11,7 +11,7 @@
  * documents (and in Lists); without one the whole text is the policy. Findings name lines
  * of the file: exactly for a block text (`policy.yaml: |`); for a quoted or folded one
  * the place where the text begins, with the line inside it in the message. A second
- * policy in the file is an error. */
+ * policy in the file is an error, beside those that either has. */
 struct policy_doc *policy_file_parse(struct str text, struct err *err) NRW_MUST_CHECK;
 
 #endif

@@ -239,12 +239,17 @@ static int compare_findings(const void *left, const void *right)
     return str_cmp(a->message, b->message);
 }
 
-static void finish_findings(struct policy_doc *doc)
+static void sort_findings(struct policy_doc *doc)
 {
     size_t n = findings_count(&doc->findings);
     if (n > 1)
         qsort(doc->findings.list.items, n, sizeof(struct finding), compare_findings);
-    for (size_t i = 0; i < n; i++) {
+}
+
+static void finish_findings(struct policy_doc *doc)
+{
+    sort_findings(doc);
+    for (size_t i = 0; i < findings_count(&doc->findings); i++) {
         struct finding *finding = findings_at(&doc->findings, i);
         if (finding->line > 0)
             finding->path =
@@ -432,6 +437,23 @@ struct policy_doc *policy_doc_new_refused(unsigned line, unsigned column,
     policy_doc_free(doc);
     err_nomem(err);
     return NULL;
+}
+
+bool policy_doc_join(struct policy_doc *doc, struct policy_doc *other, struct err *err)
+{
+    bool good = findings_own(&doc->arena, &other->findings);
+    for (size_t i = 0; good && i < findings_count(&other->findings); i++) {
+        const struct finding *from = findings_at(&other->findings, i);
+        struct finding *copy =
+            findings_add(&doc->arena, &doc->findings, from->id, from->severity);
+        good = copy != NULL;
+        if (good)
+            *copy = *from;
+    }
+    policy_doc_free(other);
+    sort_findings(doc);
+    doc->policy = NULL;
+    return good || err_nomem(err);
 }
 
 struct policy_doc *policy_doc_new(struct str text, struct err *err)

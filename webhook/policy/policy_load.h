@@ -35,6 +35,11 @@ struct policy_doc *policy_doc_new_refused(unsigned line, unsigned column,
                                           const char *message, const char *advice,
                                           struct err *err) NRW_MUST_CHECK;
 
+/* Adds the findings of `other`, a document of the same file, which it frees. `doc` is no
+ * valid policy afterwards. False: out of memory. */
+bool policy_doc_join(struct policy_doc *doc, struct policy_doc *other,
+                     struct err *err) NRW_MUST_CHECK;
+
 void policy_doc_free(struct policy_doc *doc); /* NULL is allowed */
 void policy_doc_cleanup(struct policy_doc **doc);
 #define NRW_AUTO_POLICY_DOC NRW_CLEANUP(policy_doc_cleanup)
