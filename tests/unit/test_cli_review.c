@@ -169,6 +169,34 @@ static void test_one_standard_input(void **state)
     verb_expect(cli_lint, "lint", HEAD, WORDS(policy_path, W("-")), 0, "valid", "");
 }
 
+/* The place of what is wrong with the policy is the file's, as `lint` says it. */
+static void test_policy_among_documents(void **state)
+{
+    (void)state;
+#define CONFIG_MAP                                                                       \
+    "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: nvcf-registry-policy}\n"     \
+    "data:\n"
+    write_file(manifest_path,
+               CONFIG_MAP "  policy.yaml: |\n    apiVersion: nvcf-registry-webhook/v1\n"
+                          "    kind: RegistryPolicy\n    mode: x\n");
+    verb_expect(cli_lint, "lint", "", WORDS(manifest_path), 1,
+                "manifest.yaml:9:11: error: InvalidPolicy: mode \"x\"", "");
+    verb_expect(cli_review, "review", DEPLOYMENT, WORDS(W("-"), manifest_path), 2, "",
+                "manifest.yaml is no valid policy: line 9, column 11: mode \"x\"");
+    verb_expect(cli_review, "review",
+                CONFIG_MAP
+                "  policy.yaml: \"apiVersion: nvcf-registry-webhook/v1\\nkind: "
+                "RegistryPolicy\\nmode: x\\n\"\n",
+                WORDS(), 2, "",
+                "standard input is no valid policy: line 6, column 16: mode \"x\" is not "
+                "known (line 3, column 7 of the text in policy.yaml)");
+    verb_expect(cli_review, "review",
+                DEPLOYMENT CONFIG_MAP
+                "  policy.yaml: |\n    apiVersion: nvcf-registry-webhook/v1\n"
+                "    kind: RegistryPolicy\n",
+                WORDS(), 0, "allowed, changed\n", "");
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -191,9 +219,12 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_other_versions),     cmocka_unit_test(test_no_objects),
-        cmocka_unit_test(test_typed_lists),        cmocka_unit_test(test_annotations),
+        cmocka_unit_test(test_other_versions),
+        cmocka_unit_test(test_no_objects),
+        cmocka_unit_test(test_typed_lists),
+        cmocka_unit_test(test_annotations),
         cmocka_unit_test(test_one_standard_input),
+        cmocka_unit_test(test_policy_among_documents),
     };
     return cmocka_run_group_tests_name("cli_review", tests, set_up, tear_down);
 }

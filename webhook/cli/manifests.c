@@ -131,6 +131,19 @@ static bool add_flat(struct manifests *manifests, json_t *json, const char *file
     return add(manifests, json, file, line) || err_nomem(err);
 }
 
+static struct str policy_from(const struct manifests *manifests, size_t first)
+{
+    for (size_t i = first; i < manifests->count; i++) {
+        const json_t *json = manifests->items[i].json;
+        if (!manifest_is(json, "v1", "ConfigMap"))
+            continue;
+        struct str text = object_text(json_object_get(json, "data"), POLICY_DATA_KEY);
+        if (!str_is_null(text) && str_find(text, STR(POLICY_API_VERSION)) < text.n)
+            return text;
+    }
+    return str_null();
+}
+
 bool manifests_read(const struct cli_command *command, const char *path,
                     struct manifests *manifests)
 {
@@ -145,11 +158,21 @@ bool manifests_read(const struct cli_command *command, const char *path,
         cli_trouble(command, "%s: %s", shown, err.message);
         return false;
     }
+    size_t before = manifests->count;
     manifests->documents += docs.count;
     for (size_t i = 0; i < docs.count; i++) {
         const struct yaml_json_doc *doc = &docs.docs[i];
         if (!add_flat(manifests, doc->json, shown, doc->line, &err)) {
             cli_trouble(command, "%s: line %u: %s", shown, doc->line, err.message);
+            return false;
+        }
+    }
+    if (manifests->policy_source == NULL &&
+        !str_is_null(policy_from(manifests, before))) {
+        manifests->policy_source = buf_steal(&text, &manifests->policy_source_size);
+        manifests->policy_file = shown;
+        if (manifests->policy_source == NULL) {
+            cli_trouble(command, "out of memory");
             return false;
         }
     }
@@ -161,20 +184,13 @@ void manifests_done(struct manifests *manifests)
     for (size_t i = 0; i < manifests->count; i++)
         json_decref(manifests->items[i].json);
     mem_free(manifests->items);
+    mem_free(manifests->policy_source);
     *manifests = (struct manifests){.items = NULL};
 }
 
 struct str manifests_policy(const struct manifests *manifests)
 {
-    for (size_t i = 0; i < manifests->count; i++) {
-        const json_t *json = manifests->items[i].json;
-        if (!manifest_is(json, "v1", "ConfigMap"))
-            continue;
-        struct str text = object_text(json_object_get(json, "data"), POLICY_DATA_KEY);
-        if (!str_is_null(text) && str_find(text, STR(POLICY_API_VERSION)) < text.n)
-            return text;
-    }
-    return str_null();
+    return policy_from(manifests, 0);
 }
 
 struct config_maps *manifests_config_maps(const struct manifests *manifests,

@@ -18,6 +18,11 @@ struct manifests {
     struct manifest *items;
     size_t count, capacity;
     size_t documents; /* that were read; an empty List is one, too */
+    /* The first file with a policy in it, whole: its lines are those that a person knows.
+     * NULL when there is none. */
+    char *policy_source; /* owned */
+    size_t policy_source_size;
+    const char *policy_file;
 };
 
 /* Reads a file, or "-". False, and said in one line: also about a document that is no

@@ -373,7 +373,10 @@ static struct policy_doc *find_policy(const char *path, const struct manifests *
         return cli_policy_file(&command, path);
     struct str given = manifests_policy(manifests);
     if (!str_is_null(given))
-        return cli_policy_text(&command, given, "the policy among the documents");
+        return cli_policy_among(
+            &command, given,
+            str_from(manifests->policy_source, manifests->policy_source_size),
+            manifests->policy_file);
     cli_note(&command, "no policy given (-p FILE): the built-in example is used");
     return cli_policy_text(&command, str_of(policy_example), "the example policy");
 }
