@@ -13,6 +13,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "certs/algorithms.h"
 #include "certs/identity.h"
 #include "certs/pem.h"
 #include "certs/time.h"
@@ -295,6 +296,12 @@ static bool refused(X509_STORE_CTX *context, const struct cert_check *check,
     case X509_V_ERR_CA_KEY_TOO_SMALL:
         return err_set(err, ERR_INVALID,
                        "the key of %s is too short; use ECDSA P-256 or RSA 2048", who);
+    case X509_V_ERR_EC_KEY_EXPLICIT_PARAMS:
+        return err_set(
+            err, ERR_INVALID,
+            "the key of %s has its curve written out, which the API server (Go) "
+            "cannot use; " CERT_KEYS_USABLE,
+            who);
     case X509_V_ERR_CA_MD_TOO_WEAK:
         return err_set(err, ERR_INVALID,
                        "the signature of %s is SHA-1 or weaker, which the API server "
@@ -366,11 +373,13 @@ bool cert_verify(const struct cert_check *check, struct err *err)
     if (X509_STORE_CTX_init(context, store, leaf, chain) != 1 ||
         !set_parameters(context, check))
         return cert_openssl_error(err, "cannot verify");
-    int verdict = X509_verify_cert(context);
-    if (verdict != 1)
+    bool good = X509_verify_cert(context) == 1;
+    if (good)
+        good = cert_algorithms_usable(X509_STORE_CTX_get0_chain(context), err);
+    else
         refused(context, check, err); /* looks into the certificate once more */
     ERR_clear_error();
-    if (verdict != 1)
+    if (!good)
         return false;
     if (check->key_pem.n == 0)
         return true;

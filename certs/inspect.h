@@ -52,7 +52,7 @@ struct cert_check {
  * at that time, and whether the key belongs to it. False: err says why not and what to
  * do; ERR_SYNTAX and ERR_LIMIT when a text cannot be read, ERR_INVALID when it does not
  * verify. Imitates Go's crypto/x509 where OpenSSL differs: any certificate of the bundle
- * is an anchor, the subject's CN is no name. */
+ * is an anchor, the subject's CN is no name, and fewer keys are usable. */
 bool cert_verify(const struct cert_check *check, struct err *err);
 
 /* Whether the key is the first certificate's. False: err as above. */

@@ -99,6 +99,53 @@ exits 'not when it has expired' 1 verify --dns-name a.example --at 2099-01-01T00
 exits 'not with another CA' 1 run verify --ca "$dir/ca.crt" --dns-name a.example "$WORK/show/tls.crt"
 exits 'not with another key' 1 run verify --ca "$WORK/show/ca.crt" --key "$dir/tls.key" --dns-name a.example "$WORK/show/tls.crt"
 
+# What OpenSSL would take and the API server, which is Go, cannot.
+curve() { echo "-algorithm EC -pkeyopt ec_paramgen_curve:$1"; }
+sign() { # FILE KEY-OPTIONS EXTENSIONS SIGNER-OPTION…: FILE.key and FILE.crt
+    local file=$1 options=$2 extensions=$3
+    shift 3
+    # shellcheck disable=SC2086 # words
+    openssl genpkey $options -out "$file.key" 2>>"$WORK/odd.log"
+    openssl req -new -key "$file.key" -subj "/CN=${file##*/}" -out "$file.csr"
+    openssl x509 -req -in "$file.csr" -days 5 -extfile <(printf '%b' "$extensions") -out "$file.crt" "$@" 2>>"$WORK/odd.log"
+}
+chain() { # CA-KEY-OPTIONS LEAF-KEY-OPTIONS SIGNER-OPTION…
+    rm -rf "$WORK/odd"
+    mkdir "$WORK/odd"
+    local ca=$1 leaf=$2
+    shift 2
+    sign "$WORK/odd/ca" "$ca" 'basicConstraints=critical,CA:TRUE' -signkey "$WORK/odd/ca.key"
+    sign "$WORK/odd/tls" "$leaf" 'subjectAltName=DNS:a.example' -CA "$WORK/odd/ca.crt" -CAkey "$WORK/odd/ca.key" "$@"
+}
+judged() { # NAME CODE REGEX
+    exits "$1" "$2" run verify --ca "$WORK/odd/ca.crt" --key "$WORK/odd/tls.key" --dns-name a.example "$WORK/odd/tls.crt"
+    like "$1: it says so" "$3" "$(cat "$BODY")"
+}
+openssl genpkey -genparam -algorithm DSA -pkeyopt dsa_paramgen_bits:2048 -out "$WORK/dsa.pem" 2>"$WORK/odd.log"
+p256=$(curve P-256)
+for good in "$(curve P-384)" "$(curve P-521)" '-algorithm ED25519' '-algorithm RSA -pkeyopt rsa_keygen_bits:2048'; do
+    chain "$good" "$good"
+    judged "Go can use $good" 0 'verifies for a\.example$'
+done
+while IFS='|' read -r bad text; do
+    advice="$text, which the API server \(Go\) cannot use; use ECDSA P-256, P-384 or P-521, RSA from 2048 bits on, or Ed25519"
+    chain "$p256" "$bad"
+    judged "Go cannot use a key of $bad" 1 "the key of the certificate is $advice"
+    chain "$bad" "$p256"
+    judged "Go cannot use a CA of $bad" 1 "the key of its CA is $advice"
+done <<EOF
+$(curve secp256k1)|ECDSA secp256k1
+$(curve P-224)|ECDSA P-224
+$(curve brainpoolP256r1)|ECDSA brainpoolP256r1
+-algorithm ED448|ED448
+-algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048|RSA-PSS
+-paramfile $WORK/dsa.pem|DSA
+EOF
+chain "$p256" "$p256 -pkeyopt ec_param_enc:explicit"
+judged 'Go cannot use a curve that is written out' 1 'has its curve written out.*use ECDSA P-256'
+chain "$p256" "$p256" -sha224
+judged 'Go cannot check every signature' 1 'the signature of the certificate is ecdsa-with-SHA224.*issue it again with SHA-256'
+
 # --- usage ---------------------------------------------------------------------------------------------
 usage() { # NAME REGEX ARGUMENT…
     local name=$1 regex=$2
