@@ -239,10 +239,29 @@ static void name_text(const X509_NAME *name, char *out, size_t size)
     snprintf(out, size, "%.*s", STR_ARG(str_first(text, 120)));
 }
 
+/* The number of the first certificate that is no CA where one that is stands before it;
+ * else 0. What is wrong with the CA then says nothing. */
+static int out_of_order(const STACK_OF(X509) * chain)
+{
+    if (X509_check_ca(sk_X509_value(chain, 0)) != 1)
+        return 0;
+    for (int i = 1; i < sk_X509_num(chain); i++) {
+        if (X509_check_ca(sk_X509_value(chain, i)) == 0)
+            return i + 1;
+    }
+    return 0;
+}
+
 /* OpenSSL's verdict in words that say what to do. */
 static bool refused(X509_STORE_CTX *context, const struct cert_check *check,
                     struct err *err)
 {
+    int number = out_of_order(X509_STORE_CTX_get0_untrusted(context));
+    if (number > 0)
+        return err_set(err, ERR_INVALID,
+                       "its first certificate is a CA, and the API server takes the "
+                       "first; put certificate %d, the serving one, before it",
+                       number);
     int reason = X509_STORE_CTX_get_error(context);
     X509 *x509 = X509_STORE_CTX_get_current_cert(context);
     X509 *leaf = X509_STORE_CTX_get0_cert(context);

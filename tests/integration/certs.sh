@@ -127,6 +127,17 @@ for good in "$(curve P-384)" "$(curve P-521)" '-algorithm ED25519' '-algorithm R
     chain "$good" "$good"
     judged "Go can use $good" 0 'verifies for a\.example$'
 done
+# In the file the serving certificate comes first.
+chain "$p256" "$p256"
+sign "$WORK/odd/middle" "$p256" 'basicConstraints=critical,CA:TRUE' -CA "$WORK/odd/ca.crt" -CAkey "$WORK/odd/ca.key"
+sign "$WORK/odd/leaf" "$p256" 'subjectAltName=DNS:a.example' -CA "$WORK/odd/middle.crt" -CAkey "$WORK/odd/middle.key"
+mv "$WORK/odd/leaf.key" "$WORK/odd/tls.key"
+cat "$WORK/odd/leaf.crt" "$WORK/odd/middle.crt" >"$WORK/odd/tls.crt"
+judged 'with an intermediate' 0 'verifies for a\.example$'
+cat "$WORK/odd/middle.crt" "$WORK/odd/leaf.crt" >"$WORK/odd/tls.crt"
+judged 'the intermediate before the certificate' 1 'its first certificate is a CA, and the API server takes the first; put certificate 2, the serving one, before it'
+cat "$WORK/odd/middle.crt" "$WORK/odd/ca.crt" >"$WORK/odd/tls.crt"
+judged 'CAs only' 1 'is not for a.example but for no name at all'
 while IFS='|' read -r bad text; do
     advice="$text, which the API server \(Go\) cannot use; use ECDSA P-256, P-384 or P-521, RSA from 2048 bits on, or Ed25519"
     chain "$p256" "$bad"
