@@ -99,6 +99,15 @@ exits 'not when it has expired' 1 verify --dns-name a.example --at 2099-01-01T00
 exits 'not with another CA' 1 run verify --ca "$dir/ca.crt" --dns-name a.example "$WORK/show/tls.crt"
 exits 'not with another key' 1 run verify --ca "$WORK/show/ca.crt" --key "$dir/tls.key" --dns-name a.example "$WORK/show/tls.crt"
 
+# Every name that is given counts.
+exits 'two names that it has' 0 verify --dns-name a.example --dns-name 127.0.0.1
+is 'one line for each' 'verifies for a.example,verifies for 127.0.0.1' "$(sed 's/.*: //' "$BODY" | paste -sd,)"
+exits 'a first name that it has not' 1 verify --dns-name b.b --dns-name a.example
+like 'is said' 'not for b.b but for a.example' "$(head -1 "$BODY")"
+like 'and the other one too' ': verifies for a.example$' "$(sed -n 2p "$BODY")"
+exits 'names do not matter to one that has expired' 1 verify --dns-name a.example --dns-name 127.0.0.1 --at 2099-01-01
+is 'which is said once' 1 "$(wc -l <"$BODY")"
+# In the file the serving certificate comes first.
 # What OpenSSL would take and the API server, which is Go, cannot.
 curve() { echo "-algorithm EC -pkeyopt ec_paramgen_curve:$1"; }
 sign() { # FILE KEY-OPTIONS EXTENSIONS SIGNER-OPTION…: FILE.key and FILE.crt

@@ -266,7 +266,8 @@ static int show(int argc, char **argv)
 static const struct cli_option verify_options[] = {
     {OPT_CA, '\0', "ca", "FILE", "the CA, or the bundle, that the client trusts"},
     {OPT_DNS_NAME, '\0', "dns-name", "NAME",
-     "the name (or address) the client asks for; for a Service: NAME.NAMESPACE.svc"},
+     "the name (or address) the client asks for; for a Service: NAME.NAMESPACE.svc;\n"
+     "may be repeated: each is checked"},
     {OPT_KEY, '\0', "key", "FILE", "check that this is the certificate's private key"},
     {OPT_AT, '\0', "at", "TIME", "judge as if it were this time (default: now)"},
 };
@@ -291,20 +292,69 @@ static const struct cli_command verify_command = {
 };
 
 struct verify_wish {
-    const char *ca, *name, *key;
+    const char *ca, *key;
+    const char *names[CERT_NAMES_MAXIMUM];
+    size_t name_count;
     int64_t at;
 };
+
+static bool take_name(struct verify_wish *wish, const char *name)
+{
+    if (!cert_ip_valid(name) && !cert_dns_name_valid(name)) {
+        cli_trouble(&verify_command, "--dns-name %s is neither a DNS name nor an address",
+                    name);
+        return false;
+    }
+    if (wish->name_count == NRW_COUNT(wish->names)) {
+        cli_trouble(&verify_command, "more than %u names; check the rest by themselves",
+                    CERT_NAMES_MAXIMUM);
+        return false;
+    }
+    wish->names[wish->name_count++] = name;
+    return true;
+}
+
+static void say_verdict(struct buf *out, const char *path, bool good, const char *text)
+{
+    cli_plain(out, str_of(path));
+    buf_text(out, good ? ": verifies for " : ": does not verify: ");
+    cli_plain(out, str_of(text));
+    buf_char(out, '\n');
+}
+
+/* A line for each name; what is wrong whatever the name is, is said once. */
+static int verify_names(const struct verify_wish *wish, struct cert_check *check,
+                        const char *path)
+{
+    NRW_AUTO_BUF struct buf out;
+    buf_init(&out, CERTS_FILE_MAXIMUM);
+    int code = CLI_GOOD;
+    struct err said = {0};
+    for (size_t i = 0; i < wish->name_count; i++) {
+        struct err err = {0};
+        check->name = wish->names[i];
+        bool good = cert_verify(check, &err);
+        if (!good && err.code != ERR_INVALID)
+            return cli_trouble(&verify_command, "%s", err.message);
+        if (!good && code == CLI_NOT_GOOD && strcmp(err.message, said.message) == 0)
+            continue;
+        say_verdict(&out, path, good, good ? check->name : err.message);
+        if (!good) {
+            code = CLI_NOT_GOOD;
+            said = err;
+        }
+    }
+    return cli_write(&verify_command, &out) ? code : CLI_TROUBLE;
+}
 
 static int verify_file(const struct verify_wish *wish, const char *path)
 {
     NRW_AUTO_BUF struct buf ca;
     NRW_CLEANUP(cert_wipe) struct buf chain;
     NRW_CLEANUP(cert_wipe) struct buf key;
-    NRW_AUTO_BUF struct buf out;
     buf_init(&ca, CERTS_FILE_MAXIMUM);
     buf_init(&chain, CERTS_FILE_MAXIMUM);
     buf_init(&key, CERTS_FILE_MAXIMUM);
-    buf_init(&out, CERTS_FILE_MAXIMUM);
     buf_reserve(&key, 65536);
     if (!cli_read(&verify_command, wish->ca, &ca) ||
         !cli_read(&verify_command, path, &chain) ||
@@ -315,19 +365,8 @@ static int verify_file(const struct verify_wish *wish, const char *path)
     struct cert_check check = {.chain_pem = buf_view(&chain),
                                .ca_pem = buf_view(&ca),
                                .key_pem = buf_view(&key),
-                               .name = wish->name,
                                .at = wish->at};
-    struct err err = {0};
-    bool good = cert_verify(&check, &err);
-    if (!good && err.code != ERR_INVALID)
-        return cli_trouble(&verify_command, "%s", err.message);
-    cli_plain(&out, str_of(path));
-    buf_text(&out, good ? ": verifies for " : ": does not verify: ");
-    cli_plain(&out, str_of(good ? wish->name : err.message));
-    buf_char(&out, '\n');
-    if (!cli_write(&verify_command, &out))
-        return CLI_TROUBLE;
-    return good ? CLI_GOOD : CLI_NOT_GOOD;
+    return verify_names(wish, &check, path);
 }
 
 static int verify(int argc, char **argv)
@@ -340,12 +379,11 @@ static int verify(int argc, char **argv)
         if (got == CLI_HELP)
             return CLI_GOOD;
         if (got == CLI_BAD ||
-            (got == OPT_AT && !parse_at(&verify_command, value, &wish.at)))
+            (got == OPT_AT && !parse_at(&verify_command, value, &wish.at)) ||
+            (got == OPT_DNS_NAME && !take_name(&wish, value)))
             return CLI_TROUBLE;
         if (got == OPT_CA)
             wish.ca = value;
-        else if (got == OPT_DNS_NAME)
-            wish.name = value;
         else if (got == OPT_KEY)
             wish.key = value;
     }
@@ -353,13 +391,9 @@ static int verify(int argc, char **argv)
     char **files = cli_arguments(&cli, &count);
     if (wish.ca == NULL)
         return cli_trouble(&verify_command, "say which CA the client trusts: --ca FILE");
-    if (wish.name == NULL)
+    if (wish.name_count == 0)
         return cli_trouble(&verify_command,
                            "say which name the client asks for: --dns-name NAME");
-    if (!cert_ip_valid(wish.name) && !cert_dns_name_valid(wish.name))
-        return cli_trouble(&verify_command,
-                           "--dns-name %s is neither a DNS name nor an address",
-                           wish.name);
     if (count != 1)
         return cli_trouble(&verify_command, "give one file with the certificate");
     return verify_file(&wish, files[0]);
