@@ -136,8 +136,28 @@ static bool add_extension(X509 *x509, X509V3_CTX *context, int nid, const char *
     return good;
 }
 
+/* Whether the name is there already; names are compared as clients do. */
+static bool has_name(const GENERAL_NAMES *names, int type, const void *data, size_t n)
+{
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        int other = 0;
+        const ASN1_STRING *value =
+            GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &other);
+        struct str text = str_from((const char *)ASN1_STRING_get0_data(value),
+                                   (size_t)ASN1_STRING_length(value));
+        struct str wanted = str_from(data, n);
+        if (other == type &&
+            (type == GEN_DNS ? str_eq_nocase(text, wanted) : str_eq(text, wanted)))
+            return true;
+    }
+    return false;
+}
+
+/* Once, however often it is asked for. */
 static bool push_name(GENERAL_NAMES *names, int type, const void *data, size_t n)
 {
+    if (has_name(names, type, data, n))
+        return true;
     GENERAL_NAME *name = GENERAL_NAME_new();
     ASN1_STRING *text = type == GEN_DNS ? ASN1_IA5STRING_new() : ASN1_OCTET_STRING_new();
     if (name == NULL || text == NULL || ASN1_STRING_set(text, data, (int)n) != 1) {

@@ -45,6 +45,10 @@ is 'nothing stays behind' 3 "$(find "$dir" -type f | wc -l)"
 rmdir "$dir/tls.key"
 mv "$dir/old.key" "$dir/tls.key"
 
+# A name that is given twice stands in the certificate once.
+run issue --service hook -n ns --dns-name HOOK.ns.svc --dns-name hook.ns --ip ::1 --ip 0:0::1 --ip 127.0.0.1 --out-dir "$WORK/twice" >/dev/null
+is 'each name once' 'DNS:HOOK.ns.svc, DNS:hook.ns, DNS:hook.ns.svc.cluster.local, IP Address:0:0:0:0:0:0:0:1, IP Address:127.0.0.1' \
+    "$(openssl x509 -in "$WORK/twice/tls.crt" -noout -ext subjectAltName | sed -n 's/^ *DNS/DNS/p')"
 # --- issue: with a CA that is there -----------------------------------------------------------
 exits 'the CA key is kept on demand' 0 run issue --dns-name a.example --out-dir "$WORK/ca" --keep-ca-key --rsa 2048 --ca-days 10
 is 'for its owner only' 600 "$(stat -c %a "$WORK/ca/ca.key")"
