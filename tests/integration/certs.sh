@@ -211,3 +211,8 @@ get /healthz
 is 'curl takes what was issued' 200 "$STATUS"
 stop_server
 finish
+    rc=0
+    run issue --dns-name a --out-dir "$WORK/unsaid" >/dev/full 2>"$BODY" || rc=$?
+    is 'also when certificates are issued' 2 "$rc"
+    is 'which are written' 3 "$(find "$WORK/unsaid" -type f | wc -l)"
+    like 'as --help says' '2 not, or written and the list could not be printed' "$(run issue --help | tr '\n' ' ')"

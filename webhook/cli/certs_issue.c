@@ -73,7 +73,7 @@ static const struct cli_command command = {
         "at\n"
         "all, tls.key readable for its owner only.\n"
         "\n"
-        "Exit codes: 0 written, 2 not.\n"
+        "Exit codes: 0 written, 2 not, or written and the list could not be printed.\n"
         "\n"
         "Examples:\n"
         "  " CLI_PROGRAM
