@@ -49,6 +49,14 @@ mv "$dir/old.key" "$dir/tls.key"
 run issue --service hook -n ns --dns-name HOOK.ns.svc --dns-name hook.ns --ip ::1 --ip 0:0::1 --ip 127.0.0.1 --out-dir "$WORK/twice" >/dev/null
 is 'each name once' 'DNS:HOOK.ns.svc, DNS:hook.ns, DNS:hook.ns.svc.cluster.local, IP Address:0:0:0:0:0:0:0:1, IP Address:127.0.0.1' \
     "$(openssl x509 -in "$WORK/twice/tls.crt" -noout -ext subjectAltName | sed -n 's/^ *DNS/DNS/p')"
+# The folder is made with all that is above it.
+exits 'a folder in a folder that is not there' 0 run issue --dns-name a --out-dir "$WORK/q1/q2//q3/"
+is 'it is made' 3 "$(find "$WORK/q1/q2/q3" -type f | wc -l)"
+exits 'and need not be' 0 run issue --dns-name a --out-dir "$WORK/q1/q2/q4"
+: >"$WORK/no-folder"
+exits 'not below a file' 2 run issue --dns-name a --out-dir "$WORK/no-folder/q"
+like 'and it says so' "cannot make the folder $WORK/no-folder/q: Not a directory" "$(cat "$BODY")"
+
 # --- issue: with a CA that is there -----------------------------------------------------------
 exits 'the CA key is kept on demand' 0 run issue --dns-name a.example --out-dir "$WORK/ca" --keep-ca-key --rsa 2048 --ca-days 10
 is 'for its owner only' 600 "$(stat -c %a "$WORK/ca/ca.key")"
@@ -65,6 +73,19 @@ openssl pkcs8 -topk8 -in "$WORK/ca/ca.key" -passout pass:secret -out "$WORK/lock
 exits 'an encrypted key is refused, without asking' 2 run issue --dns-name c.example --out-dir "$WORK/three" \
     --ca-cert "$WORK/ca/ca.crt" --ca-key "$WORK/locked.key"
 like 'and it says what to do' 'encrypted.*openssl pkey -in OLD -out NEW' "$(cat "$BODY")"
+
+# The key of a CA that is replaced goes with it: beside another CA's certificate it is of no use.
+old=$WORK/old
+run issue --dns-name a.example --out-dir "$old" --keep-ca-key >/dev/null
+exits 'a kept CA key, and a new CA without one' 0 run issue --dns-name a.example --out-dir "$old" --force
+like 'the old key is removed, and it says so' "removed $old/ca.key: " "$(cat "$BODY")"
+is 'it is gone' 3 "$(find "$old" -type f | wc -l)"
+run issue --dns-name a.example --out-dir "$old" --keep-ca-key --force >/dev/null
+exits 'the CA that is there signs again' 0 run issue --dns-name a.example --out-dir "$old" --force --ca-cert "$old/ca.crt" --ca-key "$old/ca.key"
+exits 'and its key stays' 0 run issue --dns-name b.example --out-dir "$WORK/old-next" --ca-cert "$old/ca.crt" --ca-key "$old/ca.key"
+cp "$dir/tls.key" "$old/ca.key"
+exits "a key that is nobody's" 0 run issue --dns-name a.example --out-dir "$old" --force
+ok 'is left alone' cmp "$dir/tls.key" "$old/ca.key"
 
 # --- issue: a Secret ----------------------------------------------------------------------------
 run issue --service hook -n ns -o secret --name ns/hook-tls >"$WORK/secret.yaml"
@@ -202,6 +223,11 @@ if [ -w /dev/full ]; then
     rc=0
     run show "$WORK/show/tls.crt" >/dev/full 2>"$BODY" || rc=$?
     is 'a full disk is noticed' 2 "$rc"
+    rc=0
+    run issue --dns-name a --out-dir "$WORK/unsaid" >/dev/full 2>"$BODY" || rc=$?
+    is 'also when certificates are issued' 2 "$rc"
+    is 'which are written' 3 "$(find "$WORK/unsaid" -type f | wc -l)"
+    like 'as --help says' '2 not, or written and the list could not be printed' "$(run issue --help | tr '\n' ' ')"
 fi
 
 # --- and it serves -----------------------------------------------------------------------------------------
@@ -211,8 +237,3 @@ get /healthz
 is 'curl takes what was issued' 200 "$STATUS"
 stop_server
 finish
-    rc=0
-    run issue --dns-name a --out-dir "$WORK/unsaid" >/dev/full 2>"$BODY" || rc=$?
-    is 'also when certificates are issued' 2 "$rc"
-    is 'which are written' 3 "$(find "$WORK/unsaid" -type f | wc -l)"
-    like 'as --help says' '2 not, or written and the list could not be printed' "$(run issue --help | tr '\n' ' ')"

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "certs/inspect.h"
 #include "certs/issue.h"
@@ -43,7 +44,8 @@ static const struct cli_option options[] = {
      "a Service: adds NAME.NS.svc, NAME.NS and NAME.NS.svc.cluster.local"},
     {OPT_NAMESPACE, 'n', "namespace", "NS", "the namespace of --service"},
     {OPT_OUT_DIR, '\0', "out-dir", "DIR",
-     "where ca.crt, tls.crt and tls.key go (default: here); made if missing"},
+     "where ca.crt, tls.crt and tls.key go (default: here);\n"
+     "made if missing, with the folders above it"},
     {OPT_OUTPUT, 'o', "output", "FORMAT",
      "files (default), or secret: a Secret manifest on standard output"},
     {OPT_NAME, '\0', "name", "NS/NAME", "namespace and name of that Secret"},
@@ -57,7 +59,9 @@ static const struct cli_option options[] = {
     {OPT_DAYS, '\0', "days", "N",
      "how long the serving certificate lives (default: 30), but no\n"
      "longer than the CA"},
-    {OPT_FORCE, '\0', "force", NULL, "overwrite files that are there"},
+    {OPT_FORCE, '\0', "force", NULL,
+     "overwrite files that are there; without --keep-ca-key the key of a\n"
+     "CA that is replaced is removed"},
 };
 
 static const struct cli_command command = {
@@ -294,14 +298,36 @@ struct file {
     char path[4096];
 };
 
-static bool name_files(const struct wish *wish, struct file *files, size_t count)
+/* With all that is above it, as mkdir -p does. */
+static bool make_folder(const char *dir)
+{
+    char path[4096];
+    size_t n = strlen(dir);
+    int wrong = n >= sizeof(path) ? ENAMETOOLONG : 0;
+    for (size_t i = 1; wrong == 0 && i <= n; i++) {
+        if (i < n && dir[i] != '/')
+            continue;
+        snprintf(path, sizeof(path), "%.*s", (int)i, dir);
+        if (mkdir(path, 0755) == 0 || errno == EEXIST)
+            continue;
+        struct stat there; /* a folder above may be there and not ours to write to */
+        wrong = errno;
+        if (stat(path, &there) == 0 && S_ISDIR(there.st_mode))
+            wrong = 0;
+    }
+    if (wrong != 0)
+        cli_trouble(&command, "cannot make the folder %s: %s", dir, strerror(wrong));
+    return wrong == 0;
+}
+
+/* Paths for all of them; `count` are to be written. */
+static bool name_files(const struct wish *wish, struct file *files, size_t all,
+                       size_t count)
 {
     const char *dir = wish->out_dir != NULL ? wish->out_dir : ".";
-    if (wish->out_dir != NULL && mkdir(dir, 0755) != 0 && errno != EEXIST) {
-        cli_trouble(&command, "cannot make the folder %s: %s", dir, strerror(errno));
+    if (wish->out_dir != NULL && !make_folder(dir))
         return false;
-    }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < all; i++) {
         int n = wish->out_dir != NULL
                     ? snprintf(files[i].path, sizeof(files[i].path), "%s/%s", dir,
                                files[i].name)
@@ -311,7 +337,7 @@ static bool name_files(const struct wish *wish, struct file *files, size_t count
             return false;
         }
         struct stat there;
-        if (!wish->force && lstat(files[i].path, &there) == 0) {
+        if (i < count && !wish->force && lstat(files[i].path, &there) == 0) {
             cli_trouble(&command,
                         "%s exists; give --force to overwrite it, or another --out-dir",
                         files[i].path);
@@ -340,6 +366,32 @@ static void describe(struct buf *out, const char *path, const struct buf *cert)
     buf_char(out, '\n');
 }
 
+/* Whether ca.key is the key of the CA that is about to be replaced, and not of the new
+ * one: beside the new certificate it would be taken for its key. */
+static bool is_stale(const struct made *made, const char *cert_path, const char *key_path)
+{
+    NRW_AUTO_BUF struct buf cert;
+    NRW_CLEANUP(cert_wipe) struct buf key;
+    buf_init(&cert, CERTS_FILE_MAXIMUM);
+    buf_init(&key, CERTS_FILE_MAXIMUM);
+    buf_reserve(&key, 65536);
+    return file_read(cert_path, &cert, NULL) && file_read(key_path, &key, NULL) &&
+           cert_key_matches(buf_view(&cert), buf_view(&key), NULL) &&
+           !cert_key_matches(buf_view(&made->ca.cert), buf_view(&key), NULL);
+}
+
+/* What stood beside the files that were replaced; false, and said, when it stays. */
+static bool remove_stale(struct buf *out, const char *key_path)
+{
+    if (unlink(key_path) != 0) {
+        cli_trouble(&command, "the files are written, but %s cannot be removed: %s",
+                    key_path, strerror(errno));
+        return false;
+    }
+    buf_printf(out, "removed %s: the key of the CA that was replaced\n", key_path);
+    return true;
+}
+
 static int write_files(const struct wish *wish, const struct made *made)
 {
     struct file files[4] = {
@@ -349,8 +401,10 @@ static int write_files(const struct wish *wish, const struct made *made)
         {.name = "ca.key", .content = &made->ca.key, .mode = 0600},
     };
     size_t count = wish->keep_ca_key ? 4 : 3;
-    if (!name_files(wish, files, count))
+    if (!name_files(wish, files, NRW_COUNT(files), count))
         return CLI_TROUBLE;
+    bool stale =
+        wish->force && !wish->keep_ca_key && is_stale(made, files[0].path, files[3].path);
     struct err err = {0};
     NRW_AUTO_BUF struct buf out;
     buf_init(&out, CERTS_FILE_MAXIMUM);
@@ -369,6 +423,8 @@ static int write_files(const struct wish *wish, const struct made *made)
             buf_printf(&out, "wrote %s: private key, for its owner only\n",
                        files[i].path);
     }
+    if (stale && !remove_stale(&out, files[3].path))
+        return CLI_TROUBLE;
     buf_printf(&out, "caBundle: base64 -w0 %s\n", files[0].path);
     return cli_write(&command, &out) ? CLI_GOOD : CLI_TROUBLE;
 }
