@@ -61,6 +61,24 @@ static void explain(void **state)
     verb_expect(cli_explain, "explain", "", WORDS(W(R "DOCKER_HOSTNAME=m.example")), 1,
                 "error: BuiltinCollision: ", "");
     verb_expect(cli_explain, "explain", "", WORDS(W("PATH=/bin")), 0, "ignored: ", "");
+    static char sources[][100] = {
+        "JAVA_TOOL_OPTIONS=-Dnvcf.registries.recognized.container.docker.hostname=m.x",
+        "JAVA_TOOL_OPTIONS=-Dnvct.registries.recognized.container.docker.hostname=m.x",
+        "JAVA_TOOL_OPTIONS=@file",
+        "SPRING_APPLICATION_JSON={}",
+    };
+    static const char *const verdicts[] = {
+        "verdict   denied\nerror: BuiltinCollision: nvcf.",
+        "verdict   denied\nerror: BuiltinCollision: nvct.",
+        "verdict   allowed\nwarning: OpaqueSource: \"@file\"",
+        "verdict   allowed\nwarning: OpaqueSource: SPRING_APPLICATION_JSON ",
+    };
+    for (size_t i = 0; i < NRW_COUNT(sources); i++) {
+        verb_expect(cli_explain, "explain", "", WORDS(sources[i]), i < 2,
+                    "effect    another source of properties, which the API reads\n", "");
+        verb_expect(cli_explain, "explain", "", WORDS(sources[i]), i < 2, verdicts[i],
+                    "");
+    }
     struct verb_run run;
     verb_run(&run, cli_explain, "explain", "",
              WORDS(W("-o"), W("json"), W("PATH"), W(R "NGC_CALLTIMEOUT=10s")));

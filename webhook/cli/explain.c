@@ -6,6 +6,7 @@
 #include "admit/render.h"
 #include "cli/policy_arg.h"
 #include "core/decide.h"
+#include "core/sources.h"
 #include "core/spring.h"
 
 #define OUTPUT_MAXIMUM (64u * 1024u * 1024u)
@@ -93,6 +94,8 @@ static struct str below_key(struct arena *arena, const struct question *question
 static struct str effect(struct arena *arena, const struct question *question)
 {
     const struct spring_var *var = &question->var;
+    if (!question->concerns && sources_brings_properties(question->name))
+        return STR("another source of properties, which the API reads");
     if (!question->concerns)
         return STR("ignored: it does not name a recognised registry of the API");
     switch (var->property) {
@@ -125,6 +128,36 @@ static bool is_about(const struct finding *finding, const struct question *quest
            str_eq(str_skip(finding->path, data.n), question->name);
 }
 
+static bool has_message(const struct findings *findings, struct str message)
+{
+    for (size_t i = 0; i < findings_count(findings); i++) {
+        if (str_eq(findings_at(findings, i)->message, message))
+            return true;
+    }
+    return false;
+}
+
+/* What both services' judgements say of it: a variable that brings in properties may set
+ * registries of either. */
+static struct findings about(struct arena *arena, const struct question *question,
+                             const struct decision *decisions)
+{
+    struct findings found = {.list = {.items = NULL}};
+    for (size_t i = 0; i < NRW_COUNT(prefixes); i++) {
+        for (size_t k = 0; k < findings_count(&decisions[i].findings); k++) {
+            const struct finding *finding = findings_at(&decisions[i].findings, k);
+            if (!is_about(finding, question) || has_message(&found, finding->message))
+                continue;
+            struct finding *copy =
+                findings_add(arena, &found, finding->id, finding->severity);
+            if (copy != NULL)
+                *copy = *finding;
+        }
+    }
+    findings_sort(arena, &found);
+    return found;
+}
+
 static void write_json(struct arena *arena, struct buf *out,
                        const struct question *question, const struct findings *findings)
 {
@@ -151,8 +184,6 @@ static void write_json(struct arena *arena, struct buf *out,
     buf_text(out, ",\"findings\":[");
     for (size_t i = 0; i < findings_count(findings); i++) {
         const struct finding *finding = findings_at(findings, i);
-        if (!is_about(finding, question))
-            continue;
         if (!first)
             buf_char(out, ',');
         first = false;
@@ -190,8 +221,6 @@ static void write_text(struct arena *arena, struct buf *out, bool colour,
     bool any = false;
     for (size_t i = 0; i < findings_count(findings); i++) {
         const struct finding *finding = findings_at(findings, i);
-        if (!is_about(finding, question))
-            continue;
         if (!any)
             cli_paint(out, colour,
                       finding->severity == SEVERITY_ERROR ? PAINT_ERROR : PAINT_GOOD,
@@ -250,12 +279,11 @@ static int explain(const struct policy *policy, char **arguments, size_t count,
         denied = denied || !decisions[i].allowed;
     }
     for (size_t i = 0; i < count; i++) {
-        size_t service = questions[i].concerns ? questions[i].prefix : 0;
+        const struct findings findings = about(&arena, &questions[i], decisions);
         if (output == OUTPUT_JSON)
-            write_json(&arena, &out, &questions[i], &decisions[service].findings);
+            write_json(&arena, &out, &questions[i], &findings);
         else
-            write_text(&arena, &out, cli_colour(STDOUT_FILENO), &questions[i],
-                       &decisions[service].findings);
+            write_text(&arena, &out, cli_colour(STDOUT_FILENO), &questions[i], &findings);
     }
     if (arena.failed)
         return cli_trouble(&command, "out of memory");

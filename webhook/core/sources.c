@@ -123,10 +123,14 @@ static bool is_java_options(struct str name)
            str_eq(name, STR("JDK_JAVA_OPTIONS")) || str_eq(name, STR("_JAVA_OPTIONS"));
 }
 
+bool sources_brings_properties(struct str name)
+{
+    return loads_configuration(name) || is_java_options(name);
+}
+
 static bool matters(struct str prefix, struct str name)
 {
-    return spring_concerns(prefix, name) || loads_configuration(name) ||
-           is_java_options(name);
+    return spring_concerns(prefix, name) || sources_brings_properties(name);
 }
 
 /* Kubernetes turns `$$` of a literal into `$`, and expands `$(NAME)`; Spring then

@@ -55,6 +55,10 @@ void sources_read(struct arena *arena, struct str prefix, const struct workload 
 bool sources_same_config_map(struct str prefix, const struct config_map *a,
                              const struct config_map *b);
 
+/* Whether a variable of this name brings in properties of other names: configuration in
+ * JSON or by its place, the options of the JVM. */
+bool sources_brings_properties(struct str name);
+
 /* One ConfigMap alone, as an envFrom without prefix would bring it. */
 void sources_read_config_map(struct arena *arena, struct str prefix,
                              const struct config_map *config_map,
