@@ -172,6 +172,54 @@ static void the_message_lists_everything(void **state)
     arena_done(&arena);
 }
 
+static void expect_advice(const struct findings *findings, enum finding_id id,
+                          const char *advice)
+{
+    for (size_t i = 0; i < findings_count(findings); i++) {
+        const struct finding *finding = findings_at(findings, i);
+        if (finding->id != id)
+            continue;
+        char text[600];
+        snprintf(text, sizeof(text), "%.*s", STR_ARG(finding->advice));
+        assert_string_equal(text, advice);
+        return;
+    }
+    fail_msg("no %s", finding_name(id));
+}
+
+/* What people are told to set or unset is all of it, by its full name. */
+static void advice_names_every_variable(void **state)
+{
+    (void)state;
+    const struct kv data[] = {{STR(E "QUAY_CALLTIMEOUT"), STR("5s")},
+                              {STR(E "QUAY_NAME"), STR("Quay")},
+                              {STR(E "OTHER_NAME"), STR("Other")},
+                              {STR(E "QUAY_HOSTNAME"), STR("quay.io")},
+                              {STR(E "OTHER_HOSTNAME"), STR("other.example")}};
+    const struct config_map map = {STR("nvcf"), STR("api-env"), data, NRW_COUNT(data)};
+    const struct config_map_input input = {.prefix = STR("NVCF"), .config_map = &map};
+    struct policy strict = policy;
+    struct arena arena;
+    struct decision decision;
+    bool concerned;
+    strict.unlisted = UNLISTED_REMOVE;
+    strict.mode = POLICY_CHECK;
+    arena_init(&arena, 1u << 20);
+    assert_true(decide_config_map(&arena, &strict, &input, &decision, &concerned));
+    expect_advice(&decision.findings, FINDING_UNLISTED_REGISTRY,
+                  "it cannot be taken out from here: unset " E "QUAY_CALLTIMEOUT, " E
+                  "QUAY_NAME and " E "QUAY_HOSTNAME in the Helm values (or "
+                  "configmap/api-env), or list it in the policy");
+    const struct workload workload = workload_of(bad_env, NRW_COUNT(bad_env));
+    assert_true(decide_deployment(&arena, &strict, &targets[0], &workload, DECIDE_MUTATE,
+                                  &decision));
+    expect_advice(&decision.findings, FINDING_MISSING_REGISTRY,
+                  "set " E "GHCR_NAME=\"GitHub\" and " E "GHCR_HOSTNAME=\"ghcr.io\"");
+    expect_advice(&decision.findings, FINDING_INCOMPLETE_REGISTRY,
+                  "set " E "CORP_NAME and " E "CORP_HOSTNAME, or neither");
+    arena_done(&arena);
+}
+
 static void no_memory_is_no_verdict(void **state)
 {
     (void)state;
@@ -294,6 +342,7 @@ int main(void)
         cmocka_unit_test(a_warning_is_one_short_line),
         cmocka_unit_test(warnings_are_few),
         cmocka_unit_test(the_message_lists_everything),
+        cmocka_unit_test(advice_names_every_variable),
         cmocka_unit_test(no_memory_is_no_verdict),
         cmocka_unit_test(rules_of_a_policy),
         cmocka_unit_test(a_policy_has_no_twins),

@@ -2,6 +2,7 @@
  * is in docs/SPRING.md and nvcf-facts.md, part 2. Pure. */
 #include "core/judge.h"
 
+#include "core/advice.h"
 #include "core/hostname.h"
 #include "util/strmap.h"
 
@@ -104,11 +105,7 @@ static bool judge_complete(const struct judge *judge, const struct registry *reg
                      "does not start",
                      STR_ARG(key_text(judge, registry)), what,
                      faulty != NULL ? " (it is blank)" : ""),
-        arena_printf(judge->arena,
-                     "set both %.*s_REGISTRIES_RECOGNIZED_%s_%.*s_NAME and "
-                     "…_%.*s_HOSTNAME, or neither",
-                     STR_ARG(judge->prefix), artifact_env(registry->artifact),
-                     STR_ARG(registry->label), STR_ARG(registry->label)));
+        advice_both(judge->arena, judge->prefix, registry->artifact, registry->label));
     return false;
 }
 
@@ -125,7 +122,8 @@ static void judge_hostname(const struct judge *judge, const struct registry *reg
                  hostname_advise(judge->arena, host->value, check));
 }
 
-static void judge_unlisted(const struct judge *judge, const struct registry *registry)
+static void judge_unlisted(const struct judge *judge, const struct registries *registries,
+                           const struct registry *registry)
 {
     enum policy_unlisted unlisted = judge->policy->unlisted;
     if (unlisted == UNLISTED_ALLOW)
@@ -140,7 +138,8 @@ static void judge_unlisted(const struct judge *judge, const struct registry *reg
                   judge->arena,
                   "it cannot be taken out from here: unset %.*s in the Helm values "
                   "(or %.*s), or list it in the policy",
-                  STR_ARG(at->variable), STR_ARG(at->source))
+                  STR_ARG(advice_variables(judge->arena, registries, registry)),
+                  STR_ARG(at->source))
             : arena_printf(judge->arena,
                            "list %.*s in the policy, or unset its variables",
                            STR_ARG(registry->label));
@@ -227,7 +226,7 @@ static void judge_custom(const struct judge *judge, const struct registries *reg
     if (registry->builtin != NULL)
         return;
     if (registry->listed == NULL)
-        judge_unlisted(judge, registry);
+        judge_unlisted(judge, registries, registry);
 }
 
 static void report_value(const struct judge *judge, const struct registry *registry,
@@ -470,17 +469,13 @@ static void judge_missing(const struct judge *judge, const struct registries *re
         if (strmap_get(&there, listed->key) != NULL)
             continue;
         const struct registry missing = {.label = listed->key};
-        struct str variable =
-            spring_variable(judge->arena, judge->prefix, listed->key, SPRING_HOSTNAME);
         struct finding *finding = judge_report(
             judge, FINDING_MISSING_REGISTRY, SEVERITY_ERROR, &missing, NULL,
-            arena_printf(judge->arena, "the registry %.*s (%.*s) is in the policy and %s",
+            arena_printf(judge->arena, "the registry %.*s (%.*s) of the policy %s",
                          STR_ARG(listed->key), STR_ARG(listed->hostname),
                          judge->inject ? "was not injected on its way here"
-                                       : "the Deployment does not carry it"),
-            arena_printf(judge->arena, "set …_%.*s_NAME=\"%.*s\" and %.*s=\"%.*s\"",
-                         STR_ARG(listed->key), STR_ARG(listed->name), STR_ARG(variable),
-                         STR_ARG(listed->hostname)));
+                                       : "is not in the Deployment"),
+            advice_listed(judge->arena, judge->prefix, listed));
         if (finding != NULL)
             finding->path = judge->env_path;
     }

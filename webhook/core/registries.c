@@ -533,6 +533,33 @@ static void forgive(struct arena *arena, const struct registries *registries)
     }
 }
 
+struct arena_list registries_own(const struct registries *registries,
+                                 const struct registry *registry)
+{
+    size_t index = (size_t)(registry - registries_at(registries, 0));
+    return index < registries->own.count
+               ? ((const struct arena_list *)registries->own.items)[index]
+               : (struct arena_list){.items = NULL};
+}
+
+/* All of them have to go together. */
+static void own(struct grouper *grouper, const struct registry *registry,
+                const struct declaration *declaration)
+{
+    struct registries *out = grouper->out;
+    if (grouper->policy->unlisted != UNLISTED_REMOVE || registry->listed != NULL)
+        return;
+    size_t index = (size_t)(registry - registries_at(out, 0));
+    while (out->own.count <= index) {
+        if (arena_list_add(grouper->arena, &out->own, sizeof(struct arena_list)) == NULL)
+            return;
+    }
+    const struct declaration **slot = arena_list_add(
+        grouper->arena, (struct arena_list *)out->own.items + index, sizeof(*slot));
+    if (slot != NULL)
+        *slot = declaration;
+}
+
 static bool group_one(struct grouper *grouper, const struct declaration *declaration,
                       unsigned rank)
 {
@@ -543,6 +570,7 @@ static bool group_one(struct grouper *grouper, const struct declaration *declara
     if (registry == NULL)
         return false;
     note(registry, declaration);
+    own(grouper, registry, declaration);
     if (is_nested(declaration))
         registry->nested = declaration;
     else

@@ -42,6 +42,10 @@ struct registry {
 
 struct registries {
     struct arena_list list; /* of struct registry, in order of appearance */
+    struct arena_list own;  /* of struct arena_list of const struct declaration *: what
+                             * names the key of the registry with the same index. Only
+                             * where the policy removes what it does not list; not in
+                             * struct registry, which every decision has many of */
 };
 
 static inline struct registry *registries_at(const struct registries *registries,
@@ -53,6 +57,10 @@ static inline struct registry *registries_at(const struct registries *registries
 /* The entry of the map with exactly this key, or NULL. */
 const struct registry *registries_find(const struct registries *registries,
                                        enum artifact artifact, struct str map_key);
+
+/* What names its key where the policy removes, else nothing: `own` above. */
+struct arena_list registries_own(const struct registries *registries,
+                                 const struct registry *registry);
 
 /* Groups and binds. Declarations are borrowed and must stay where they are. Check
  * arena->failed. */
