@@ -15,7 +15,8 @@
 #include "util/mem.h"
 #include "util/utf8.h"
 
-#define E "NVCF_REGISTRIES_RECOGNIZED_CONTAINER_"
+#define LABEL_63 "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+#define E        "NVCF_REGISTRIES_RECOGNIZED_CONTAINER_"
 
 static const struct policy_label labels[] = {
     {STR("app.kubernetes.io/name"), STR("helm-nvcf-api")},
@@ -282,6 +283,8 @@ static void rules_of_a_policy(void **state)
         {"X", "M", "", false, FINDING_INCOMPLETE_REGISTRY},
         {"X", "M", "docker.io", false, FINDING_DUPLICATE_HOSTNAME},
         {"X", "M", "m.example:5000", false, FINDING_UNMATCHABLE_HOSTNAME},
+        {"X", "M", LABEL_63 ".example", false, -1},
+        {"X", "M", "a." LABEL_63 "n.example", false, FINDING_UNMATCHABLE_HOSTNAME},
         {"X", "M", "x.azurecr.io", false, FINDING_UNMATCHABLE_HOSTNAME},
         {"X", "${M}", "m.example", false, FINDING_INVALID_POLICY},
         {"X", "M", "$(M)", false, FINDING_INVALID_POLICY},

@@ -135,6 +135,19 @@ static bool check_characters(struct check *check, const struct policy_registry *
     return true;
 }
 
+/* DNS allows 63 characters between two dots. The API itself would take more, so that this
+ * is no fault of a Deployment's. */
+static bool has_long_label(struct str hostname)
+{
+    for (size_t start = 0; start < hostname.n;) {
+        size_t end = str_index(hostname, start, '.');
+        if (end - start > 63)
+            return true;
+        start = end + 1;
+    }
+    return false;
+}
+
 static void check_hostname(struct check *check, const struct policy_registry *registry)
 {
     struct str hostname = registry->hostname;
@@ -162,6 +175,13 @@ static void check_hostname(struct check *check, const struct policy_registry *re
     if (hostname.n > 253)
         report(check, registry, FINDING_UNMATCHABLE_HOSTNAME,
                STR("the hostname is longer than the 253 characters that DNS allows"),
+               STR("write the registry's DNS name"));
+    else if (has_long_label(hostname))
+        report(check, registry, FINDING_UNMATCHABLE_HOSTNAME,
+               arena_printf(check->arena,
+                            "\"%.*s\" has a part of more than the 63 characters that "
+                            "DNS allows between two dots: no image can come from it",
+                            STR_ARG(hostname)),
                STR("write the registry's DNS name"));
 }
 
