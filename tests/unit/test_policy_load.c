@@ -36,6 +36,9 @@ static char *describe(const struct policy_doc *doc)
         const struct finding *f = findings_at(&doc->findings, i);
         assert_int_equal(f->severity, SEVERITY_ERROR);
         assert_true(str_eq(f->source, STR("policy")));
+        /* What the parser says of text that is no YAML is all there is to say. */
+        if (f->advice.n == 0 && !str_starts(f->message, STR("not YAML: ")))
+            fail_msg("no advice: %.*s", STR_ARG(f->message));
         char place[32];
         snprintf(place, sizeof(place), "%u:%u", f->line, f->column);
         if (f->line > 0)

@@ -214,7 +214,7 @@ struct policy_doc *policy_file_parse(struct str text, struct err *err)
             return NULL;
         }
         return policy_doc_new_refused(problem.line, problem.column, problem.message.p,
-                                      problem.advice.p, err);
+                                      reader_problem_advice(&problem).p, err);
     }
     for (size_t i = 0; i < yaml_document_count(&stream); i++)
         look_at(&found, yaml_document(&stream, i), 0);

@@ -134,7 +134,8 @@ static void read_entry(struct loader *loader, const struct yaml_node *key, bool 
     const struct builtin *builtin = NULL;
     if (key->kind != NODE_SCALAR) {
         if (key->kind != NODE_ALIAS)
-            reader_report(reader, FINDING_INVALID_KEY, key, STR(""), STR(""),
+            reader_report(reader, FINDING_INVALID_KEY, key, STR(""),
+                          STR("write a key such as CORP"),
                           "%s where a registry's key belongs", reader_kind(key));
         return;
     }
@@ -173,7 +174,9 @@ static void read_registries(struct loader *loader, const struct yaml_node *node,
     }
     for (const struct yaml_node *key = node->child; key != NULL; key = key->next->next) {
         if (++*total == POLICY_MAX_REGISTRIES + 1)
-            reader_report(reader, FINDING_INVALID_POLICY, key, STR(""), STR(""),
+            reader_report(reader, FINDING_INVALID_POLICY, key, STR(""),
+                          STR("list the ones that images come from; what is not listed "
+                              "is judged as unlisted says"),
                           "more than %u registries", POLICY_MAX_REGISTRIES);
         if (*total <= POLICY_MAX_REGISTRIES)
             read_entry(loader, key, native);
@@ -388,7 +391,7 @@ static bool load(struct policy_doc *doc, struct str text, struct yaml_offset off
         return err_nomem(err);
     else
         reader_report_at(&loader.reader, FINDING_INVALID_POLICY, problem.line,
-                         problem.column, STR(""), problem.advice,
+                         problem.column, STR(""), reader_problem_advice(&problem),
                          arena_str(&doc->arena, problem.message));
     finish_findings(doc);
     if (doc->arena.failed)

@@ -35,7 +35,7 @@ void reader_report_at(struct reader *reader, enum finding_id id, unsigned line,
         id = FINDING_INVALID_POLICY;
         key = STR("");
         message = STR("more than 200 problems: the rest is not listed");
-        advice = STR("");
+        advice = STR("put these right first");
     }
     struct finding *finding =
         findings_add(reader->arena, reader->findings, id, SEVERITY_ERROR);
@@ -47,6 +47,15 @@ void reader_report_at(struct reader *reader, enum finding_id id, unsigned line,
     finding->advice = without_control(reader->arena, arena_str(reader->arena, advice));
     finding->line = line;
     finding->column = column;
+}
+
+struct str reader_problem_advice(const struct yaml_problem *problem)
+{
+    if (str_starts(problem->message, STR("alias ")))
+        return STR("write the value out");
+    if (problem->advice.n > 0 || problem->code != ERR_LIMIT)
+        return problem->advice;
+    return STR("write nothing but the fields of a policy: they stay far below that");
 }
 
 void reader_report(struct reader *reader, enum finding_id id,
@@ -161,7 +170,9 @@ static void report_unknown(struct reader *reader, const struct yaml_node *node,
     if (reader->full || node->kind == NODE_ALIAS)
         return; /* reader_check_tree has said so */
     if (node->kind != NODE_SCALAR) {
-        reader_report(reader, FINDING_INVALID_POLICY, node, key, STR(""),
+        reader_report(reader, FINDING_INVALID_POLICY, node, key,
+                      arena_printf(reader->arena, "the fields of %s are: %s", what,
+                                   field_list(reader, fields, count)),
                       "%s has %s where a field's name belongs", what, reader_kind(node));
         return;
     }
@@ -221,8 +232,10 @@ bool reader_text(struct reader *reader, const struct yaml_node *node, const char
     if (node->kind == NODE_ALIAS || !yaml_tag_is_core(node))
         return false; /* reader_check_tree has said so */
     if (node->kind != NODE_SCALAR) {
-        reader_report(reader, FINDING_INVALID_POLICY, node, key, STR(""),
-                      "%s is %s where a text belongs", field, reader_kind(node));
+        reader_report(
+            reader, FINDING_INVALID_POLICY, node, key,
+            arena_printf(reader->arena, "write one text as the value of %s", field),
+            "%s is %s where a text belongs", field, reader_kind(node));
         return false;
     }
     enum yaml_type type = policy_type(node);

@@ -24,6 +24,9 @@ void reader_report_at(struct reader *reader, enum finding_id id, unsigned line,
                       unsigned column, struct str key, struct str advice,
                       struct str message);
 
+/* What to write instead of what the parser refuses; "" for a text that is no YAML. */
+struct str reader_problem_advice(const struct yaml_problem *problem);
+
 /* Anchors, aliases and tags that are not YAML's core, anywhere in the tree. */
 void reader_check_tree(struct reader *reader, const struct yaml_node *root);
 

@@ -120,7 +120,9 @@ static void read_label(struct reader *reader, const struct yaml_node *key,
     if (!reader_text(reader, key->next, "the label", STR(""), &value))
         return;
     if (!is_label_text(value)) {
-        reader_report(reader, FINDING_INVALID_POLICY, key->next, STR(""), STR(""),
+        reader_report(reader, FINDING_INVALID_POLICY, key->next, STR(""),
+                      STR("write the value as the Deployment's label has it: at most 63 "
+                          "letters, digits, dashes, dots and underscores"),
                       "\"%s\" is no label value that Kubernetes allows",
                       reader_show(reader, value));
         return;
@@ -152,7 +154,8 @@ static void read_selector(struct reader *reader, const struct yaml_node *owner,
         return;
     }
     if (node->count > MAX_LABELS) {
-        reader_report(reader, FINDING_INVALID_POLICY, node, STR(""), STR(""),
+        reader_report(reader, FINDING_INVALID_POLICY, node, STR(""),
+                      STR("name only the labels that tell the Deployment from others"),
                       "selector has more than %u labels", MAX_LABELS);
         return;
     }
@@ -247,7 +250,8 @@ void policy_read_targets(struct reader *reader, const struct yaml_node *node,
         return;
     }
     if (node->count > POLICY_MAX_TARGETS) {
-        reader_report(reader, FINDING_INVALID_POLICY, node, STR(""), STR(""),
+        reader_report(reader, FINDING_INVALID_POLICY, node, STR(""),
+                      STR("select several Deployments with one target's labels"),
                       "%zu targets are more than the %u allowed", node->count,
                       POLICY_MAX_TARGETS);
         return;
