@@ -1,27 +1,8 @@
 /* What a workload declares; see sources.h. Order of reading: env, then envFrom from the
  * last to the first (so that the first one to bring a name wins, as in the kubelet),
  * command and args, remote configuration. Pure. */
-#include "core/sources.h"
-
-#include "util/attr.h"
-#include "util/strmap.h"
-#include "util/utf8.h"
-
-struct reader {
-    struct arena *arena;
-    struct str prefix;
-    const struct workload *workload; /* NULL: a ConfigMap alone */
-    struct sources *out;
-    struct strmap names; /* variables that are set already, by a stronger source */
-};
-
-/* Where a value was found. */
-struct place {
-    enum layer layer;
-    struct str source;
-    struct str path;
-    size_t env_index;
-};
+#include "core/sources_reader.h"
+#include "core/sources_ways.h"
 
 static struct finding *report(struct reader *reader, enum finding_id id,
                               const struct place *place, struct str key,
@@ -39,93 +20,15 @@ static struct finding *report(struct reader *reader, enum finding_id id,
     return finding;
 }
 
-static void opaque(struct reader *reader, const struct place *place, struct str key,
-                   struct str message, const char *advice)
+void sources_opaque(struct reader *reader, const struct place *place, struct str key,
+                    struct str message, const char *advice)
 {
     report(reader, FINDING_OPAQUE_SOURCE, place, key, message, advice);
 }
 
-static const struct str config_names[] = {
-    STR("springapplicationjson"),
-    STR("springconfigimport"),
-    STR("springconfiglocation"),
-    STR("springconfigadditionallocation"),
-};
-
-/* Everything below them says where the remote configuration comes from. */
-static const struct str config_roots[] = {
-    STR("springcloudkubernetesconfig"),
-    STR("springcloudbootstrap"),
-};
-
-/* Do the letters and digits of the name begin with these? What is left of them then. */
-static bool begins(struct str uniform, struct str name, struct str *ret_rest)
-{
-    size_t at = 0;
-    size_t i = 0;
-    for (; i < name.n && at < uniform.n; i++) {
-        if (!ascii_is_alnum(name.p[i]))
-            continue;
-        if (ascii_lower(name.p[i]) != uniform.p[at])
-            return false;
-        at++;
-    }
-    *ret_rest = str_skip(name, i);
-    return at == uniform.n;
-}
-
-/* Nothing, or the index of a list: SPRING_CONFIG_IMPORT_0, spring.config.import[0]. */
-static bool is_index(struct str rest)
-{
-    for (size_t i = 0; i < rest.n; i++) {
-        if (ascii_is_alnum(rest.p[i]) && !ascii_is_digit(rest.p[i]))
-            return false;
-    }
-    return true;
-}
-
-static bool loads_configuration(struct str name)
-{
-    struct str rest;
-    for (size_t i = 0; i < NRW_COUNT(config_names); i++) {
-        if (begins(config_names[i], name, &rest) && is_index(rest))
-            return true;
-    }
-    for (size_t i = 0; i < NRW_COUNT(config_roots); i++) {
-        if (begins(config_roots[i], name, &rest))
-            return true;
-    }
-    return false;
-}
-
-/* As an argument or a system property they outrank the variables of the same name, which
- * are what is looked at for the remote configuration. */
-static bool moves_remote(struct str name)
-{
-    return spring_same(STR("remoteconfigname"), name) ||
-           spring_same(STR("remoteconfigenabled"), name);
-}
-
-/* "registries", in whatever case. */
-static bool mentions_registries(struct str text)
-{
-    static const struct str word = STR("registries");
-    for (size_t i = 0; i + word.n <= text.n; i++) {
-        if (str_eq_nocase(str_from(text.p + i, word.n), word))
-            return true;
-    }
-    return false;
-}
-
-static bool is_java_options(struct str name)
-{
-    return str_eq(name, STR("JAVA_TOOL_OPTIONS")) ||
-           str_eq(name, STR("JDK_JAVA_OPTIONS")) || str_eq(name, STR("_JAVA_OPTIONS"));
-}
-
 bool sources_brings_properties(struct str name)
 {
-    return loads_configuration(name) || is_java_options(name);
+    return way_of(name) != WAY_NONE || way_is_java_options(name);
 }
 
 static bool matters(struct str prefix, struct str name)
@@ -133,11 +36,8 @@ static bool matters(struct str prefix, struct str name)
     return spring_concerns(prefix, name) || sources_brings_properties(name);
 }
 
-/* Kubernetes turns `$$` of a literal into `$`, and expands `$(NAME)`; Spring then
- * resolves
- * `${…}`. False: what the API will see cannot be told from here. */
-static bool expand(struct arena *arena, struct str value, bool by_kubernetes,
-                   struct str *ret_value)
+bool sources_expand(struct arena *arena, struct str value, bool by_kubernetes,
+                    struct str *ret_value)
 {
     size_t dollar = str_index(value, 0, '$');
     if (dollar == value.n) {
@@ -194,7 +94,7 @@ static void declare_bystander(struct reader *reader, const struct place *place,
                                            .property_text = STR("")};
     struct str expanded = value;
     if (readable)
-        readable = expand(reader->arena, value, by_kubernetes, &expanded);
+        readable = sources_expand(reader->arena, value, by_kubernetes, &expanded);
     struct declaration *declaration =
         declare(reader, place, name, &none, expanded, readable);
     if (declaration == NULL)
@@ -203,10 +103,9 @@ static void declare_bystander(struct reader *reader, const struct place *place,
     reader->out->bystanders++;
 }
 
-/* A property by name: from a variable, an argument, -D or the remote configuration. */
-static bool read_property(struct reader *reader, const struct place *place,
-                          struct str name, struct str value, bool readable,
-                          bool environment, bool by_kubernetes, struct str reference)
+bool sources_property(struct reader *reader, const struct place *place, struct str name,
+                      struct str value, bool readable, bool environment,
+                      bool by_kubernetes, struct str reference)
 {
     struct spring_var var;
     name = spring_fold(reader->arena, name);
@@ -217,94 +116,35 @@ static bool read_property(struct reader *reader, const struct place *place,
     }
     struct str expanded = value;
     if (readable)
-        readable = expand(reader->arena, value, by_kubernetes, &expanded);
+        readable = sources_expand(reader->arena, value, by_kubernetes, &expanded);
     /* A timeout or a switch that cannot be read may be none, and then nothing starts. */
     bool converted = !spring_converts(var.property_text, STR("?"));
     if (!readable && (var.property == SPRING_NAME || var.property == SPRING_HOSTNAME ||
                       (var.property == SPRING_TUNING && converted))) {
         struct str what = reference.n > 0 ? reference : STR("a placeholder");
-        opaque(reader, place, var.key,
-               arena_printf(reader->arena,
-                            "%.*s takes its value from %.*s, which cannot be read here",
-                            STR_ARG(name), STR_ARG(what)),
-               "write the value itself");
+        sources_opaque(
+            reader, place, var.key,
+            arena_printf(reader->arena,
+                         "%.*s takes its value from %.*s, which cannot be read here",
+                         STR_ARG(name), STR_ARG(what)),
+            "write the value itself");
     }
     declare(reader, place, name, &var, expanded, readable);
     return true;
 }
 
-/* One option or argument: -Dname=value, --name=value, @file. */
-static void read_option(struct reader *reader, const struct place *place,
-                        struct str option, bool is_argument)
+/* Does the variable say where configuration comes from, or which of it applies? */
+static bool is_way_in(struct reader *reader, struct str name, struct str value,
+                      bool readable, bool by_kubernetes)
 {
-    bool dashes = is_argument && str_starts(option, STR("--"));
-    bool define = str_starts(option, STR("-D"));
-    if (!dashes && !define) {
-        bool file = option.n > 1 && option.p[0] == '@';
-        bool options_file = str_starts(option, STR("-XX:VMOptionsFile=")) ||
-                            str_starts(option, STR("-XX:Flags="));
-        bool reference = is_argument && (str_starts(option, STR("$(")) ||
-                                         str_starts(option, STR("-$(")));
-        bool hidden = mentions_registries(option);
-        if (file || options_file || reference || hidden)
-            opaque(reader, place, STR(""),
-                   arena_printf(reader->arena,
-                                "\"%.*s\" can set properties that cannot be read here",
-                                STR_ARG(utf8_cut(option, 120))),
-                   "pass what the API needs as environment variables");
-        return;
-    }
-    size_t equals = str_index(option, 2, '=');
-    struct str name = str_from(option.p + 2, equals - 2);
-    struct str value = str_skip(option, equals + 1);
-    struct place deeper = *place;
-    deeper.layer = dashes ? LAYER_ARGS : LAYER_SYSTEM;
-    bool unclear = str_find(name, STR("$(")) < name.n;
-    name = spring_fold(reader->arena, name);
-    if (loads_configuration(name) || moves_remote(name) || unclear) {
-        opaque(reader, place, STR(""),
-               arena_printf(reader->arena,
-                            "\"%.*s\" brings in configuration that cannot be read here",
-                            STR_ARG(utf8_cut(option, 120))),
-               "pass what the API needs as environment variables");
-        return;
-    }
-    if (read_property(reader, &deeper, name, value, true, false, is_argument, STR("")))
-        opaque(
-            reader, place, STR(""),
-            arena_printf(reader->arena,
-                         "\"%.*s\" sets a registry past the environment variables that "
-                         "the policy manages",
-                         STR_ARG(utf8_cut(option, 120))),
-            "take it out and list the registry in the policy");
-}
-
-/* Splits as the JVM does: at white space, quotes keep it together. Quotes are not removed
- * from the middle of an option; the values that matter here have none. */
-static void read_java_options(struct reader *reader, const struct place *place,
-                              struct str value)
-{
-    size_t i = 0;
-    while (i < value.n) {
-        while (i < value.n && (unsigned char)value.p[i] <= ' ')
-            i++;
-        char *out = arena_alloc(reader->arena, value.n - i + 1, 1);
-        if (out == NULL)
-            return;
-        size_t n = 0;
-        char quote = '\0';
-        for (; i < value.n && (quote != '\0' || (unsigned char)value.p[i] > ' '); i++) {
-            char c = value.p[i];
-            if (quote == '\0' && (c == '"' || c == '\''))
-                quote = c;
-            else if (c == quote)
-                quote = '\0';
-            else
-                out[n++] = c;
-        }
-        if (n > 0)
-            read_option(reader, place, str_from(out, n), false);
-    }
+    enum way way = way_of(name);
+    struct str profiles;
+    if (way == WAY_PROFILES && readable &&
+        sources_expand(reader->arena, value, by_kubernetes, &profiles))
+        return !way_has_profile(profiles);
+    if (way == WAY_NONE)
+        return way_is_java_options(name);
+    return !readable || value.n > 0;
 }
 
 /* A variable with its value, whatever brought it. `reference`: where an unreadable value
@@ -313,25 +153,22 @@ static void read_variable(struct reader *reader, const struct place *place,
                           struct str name, struct str value, bool readable,
                           bool by_kubernetes, struct str reference)
 {
-    if (read_property(reader, place, name, value, readable, true, by_kubernetes,
-                      reference))
+    if (sources_property(reader, place, name, value, readable, true, by_kubernetes,
+                         reference))
         return;
-    bool java = is_java_options(name);
-    if (!java && !loads_configuration(name))
-        return;
-    struct str expanded;
-    if (java && readable && expand(reader->arena, value, by_kubernetes, &expanded)) {
-        read_java_options(reader, place, expanded);
+    if (readable && way_is_java_options(name)) {
+        sources_read_java_options(reader, place, value, by_kubernetes);
         return;
     }
-    if (readable && value.n == 0)
+    if (!is_way_in(reader, name, value, readable, by_kubernetes))
         return;
-    opaque(reader, place, STR(""),
-           arena_printf(reader->arena,
-                        "%.*s brings in configuration that cannot be read here: it can "
-                        "recognise, change or take over registries",
-                        STR_ARG(name)),
-           "pass what the API needs as environment variables of its own");
+    sources_opaque(
+        reader, place, STR(""),
+        arena_printf(reader->arena,
+                     "%.*s brings in configuration that cannot be read here: it can "
+                     "recognise, change or take over registries",
+                     STR_ARG(name)),
+        "pass what the API needs as environment variables of its own");
 }
 
 static const struct config_map *find_config_map(const struct reader *reader,
@@ -448,7 +285,7 @@ static void read_env_from(struct reader *reader)
             arena_printf(reader->arena, "spec.template.spec.containers[%zu].envFrom[%zu]",
                          container->index, i);
         if (!str_is_null(from->secret_name)) {
-            opaque(
+            sources_opaque(
                 reader, &place, STR(""),
                 arena_printf(reader->arena,
                              "envFrom takes variables from the Secret %.*s, which cannot "
@@ -458,7 +295,7 @@ static void read_env_from(struct reader *reader)
         } else if (!str_is_null(from->cm_name)) {
             place.source =
                 arena_printf(reader->arena, "configmap/%.*s", STR_ARG(from->cm_name));
-            opaque(
+            sources_opaque(
                 reader, &place, STR(""),
                 arena_printf(reader->arena,
                              "envFrom takes variables from the ConfigMap %.*s, which is "
@@ -469,29 +306,13 @@ static void read_env_from(struct reader *reader)
     }
 }
 
-static void read_words(struct reader *reader, const char *field, const struct str *words,
-                       size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct str word = words[i];
-        if (word.n < 2 || (word.p[0] != '-' && word.p[0] != '@' && word.p[0] != '$' &&
-                           !mentions_registries(word)))
-            continue;
-        struct place place = {LAYER_ARGS, STR("args"), STR(""), NOT_IN_ENV};
-        place.path =
-            arena_printf(reader->arena, "spec.template.spec.containers[%zu].%s[%zu]",
-                         reader->workload->container.index, field, i);
-        read_option(reader, &place, word, true);
-    }
-}
-
 static void read_remote(struct reader *reader, const struct remote_config *remote)
 {
     struct place place = {LAYER_REMOTE, STR(""), STR(""), NOT_IN_ENV};
     place.source =
         arena_printf(reader->arena, "remoteConfig/%.*s", STR_ARG(remote->name));
     if (!remote->known) {
-        opaque(
+        sources_opaque(
             reader, &place, STR(""),
             reader->workload->config_maps_unseen
                 /* Short, so that a warning has room for the advice. */
@@ -508,16 +329,16 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
         return;
     }
     if (remote->problem.n > 0)
-        opaque(reader, &place, STR(""),
-               arena_printf(reader->arena,
-                            "the remote configuration cannot be read: %.*s",
-                            STR_ARG(remote->problem)),
-               "correct the YAML");
+        sources_opaque(reader, &place, STR(""),
+                       arena_printf(reader->arena,
+                                    "the remote configuration cannot be read: %.*s",
+                                    STR_ARG(remote->problem)),
+                       "correct the YAML");
     for (size_t i = 0; i < remote->prop_count; i++) {
         const struct remote_prop *prop = &remote->props[i];
         place.path = prop->name;
-        read_property(reader, &place, prop->name, prop->value, !prop->unreadable, false,
-                      false, STR(""));
+        sources_property(reader, &place, prop->name, prop->value, !prop->unreadable,
+                         false, false, STR(""));
     }
 }
 
@@ -526,11 +347,9 @@ void sources_read(struct arena *arena, struct str prefix, const struct workload 
 {
     *ret_sources = (struct sources){.declared = {.items = NULL}};
     struct reader reader = {arena, prefix, workload, ret_sources, {.slots = NULL}};
-    const struct container_spec *container = &workload->container;
     read_env(&reader, skip_env);
     read_env_from(&reader);
-    read_words(&reader, "command", container->command, container->command_count);
-    read_words(&reader, "args", container->args, container->args_count);
+    sources_read_words(&reader);
     if (workload->has_remote)
         read_remote(&reader, &workload->remote);
 }

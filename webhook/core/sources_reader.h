@@ -1,0 +1,48 @@
+/* What sources.c and sources_options.c share while they read a workload; nobody else's.
+ * Pure. */
+#ifndef NRW_CORE_SOURCES_READER_H
+#define NRW_CORE_SOURCES_READER_H
+
+#include "core/sources.h"
+#include "util/strmap.h"
+
+struct reader {
+    struct arena *arena;
+    struct str prefix;
+    const struct workload *workload; /* NULL: a ConfigMap alone */
+    struct sources *out;
+    struct strmap names; /* variables that are set already, by a stronger source */
+};
+
+/* Where a value was found. */
+struct place {
+    enum layer layer;
+    struct str source;
+    struct str path;
+    size_t env_index;
+};
+
+/* Notes an OpaqueSource; how grave it is, the policy says later. */
+void sources_opaque(struct reader *reader, const struct place *place, struct str key,
+                    struct str message, const char *advice);
+
+/* A property by name: from a variable, an argument, -D or the remote configuration.
+ * `reference`: where an unreadable value comes from. False: it is no registry's. */
+bool sources_property(struct reader *reader, const struct place *place, struct str name,
+                      struct str value, bool readable, bool environment,
+                      bool by_kubernetes, struct str reference);
+
+/* Kubernetes turns `$$` of a literal into `$`, and expands `$(NAME)`; Spring then
+ * resolves `${…}`. False: what the API will see cannot be told from here. */
+bool sources_expand(struct arena *arena, struct str value, bool by_kubernetes,
+                    struct str *ret_value);
+
+/* The container's command and args, as one list of words. */
+void sources_read_words(struct reader *reader);
+
+/* What JAVA_TOOL_OPTIONS or one of its kin says. `by_kubernetes`: it is a literal, in
+ * which Kubernetes expands references. */
+void sources_read_java_options(struct reader *reader, const struct place *place,
+                               struct str value, bool by_kubernetes);
+
+#endif

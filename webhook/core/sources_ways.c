@@ -1,0 +1,133 @@
+/* Names of the ways in that are no registry's own property; see sources_ways.h. This is
+ * asked of every variable of every container: nearly all answers are no, and come from
+ * the first letters. Pure. */
+#include "core/sources_ways.h"
+
+#include "core/spring_name.h"
+#include "util/attr.h"
+
+/* After "spring". With the index of a list or nothing behind it. */
+static const struct str config_names[] = {
+    STR("applicationjson"),
+    STR("configimport"),
+    STR("configlocation"),
+    STR("configadditionallocation"),
+    STR("configname"),
+    STR("profilesinclude"),
+    STR("cloudkubernetesclientnamespace"),
+};
+
+/* After "spring". With anything below it: where the remote configuration and that of
+ * Secrets comes from, and what else a profile brings along. */
+static const struct str config_roots[] = {
+    STR("cloudkubernetesconfig"),
+    STR("cloudkubernetessecrets"),
+    STR("cloudbootstrap"),
+    STR("profilesgroup"),
+};
+
+static const struct str profiles_name = STR("profilesactive");
+
+/* A file whose properties go before all others. */
+static const struct str reloadable_name = STR("nvbootreloadablepropertiesfile");
+
+/* Do the letters and digits of the name begin with these? What is left of them then. */
+static bool begins(struct str uniform, struct str name, struct str *ret_rest)
+{
+    size_t at = 0;
+    size_t i = 0;
+    for (; i < name.n && at < uniform.n; i++) {
+        if (!ascii_is_alnum(name.p[i]))
+            continue;
+        if (ascii_lower(name.p[i]) != uniform.p[at])
+            return false;
+        at++;
+    }
+    *ret_rest = str_skip(name, i);
+    return at == uniform.n;
+}
+
+/* Nothing, or the index of a list: SPRING_CONFIG_IMPORT_0, spring.config.import[0]. */
+static bool is_index(struct str rest)
+{
+    for (size_t i = 0; i < rest.n; i++) {
+        if (ascii_is_alnum(rest.p[i]) && !ascii_is_digit(rest.p[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool is_empty(struct str rest)
+{
+    return spring_same(STR(""), rest);
+}
+
+static enum way spring_way(struct str name)
+{
+    struct str rest;
+    if (begins(profiles_name, name, &rest) && is_index(rest))
+        return is_empty(rest) ? WAY_PROFILES : WAY_CONFIGURATION;
+    for (size_t i = 0; i < NRW_COUNT(config_names); i++) {
+        if (begins(config_names[i], name, &rest) && is_index(rest))
+            return WAY_CONFIGURATION;
+    }
+    for (size_t i = 0; i < NRW_COUNT(config_roots); i++) {
+        if (begins(config_roots[i], name, &rest))
+            return WAY_CONFIGURATION;
+    }
+    return WAY_NONE;
+}
+
+enum way way_of(struct str name)
+{
+    struct str rest;
+    if (begins(STR("spring"), name, &rest))
+        return spring_way(rest);
+    if (begins(reloadable_name, name, &rest) && is_index(rest))
+        return WAY_CONFIGURATION;
+    return WAY_NONE;
+}
+
+bool way_moves_remote(struct str name)
+{
+    return spring_same(STR("remoteconfigname"), name) ||
+           spring_same(STR("remoteconfigenabled"), name);
+}
+
+static struct str trimmed(struct str text)
+{
+    size_t start = 0;
+    size_t end = text.n;
+    while (start < end && (unsigned char)text.p[start] <= ' ')
+        start++;
+    while (end > start && (unsigned char)text.p[end - 1] <= ' ')
+        end--;
+    return str_from(text.p + start, end - start);
+}
+
+bool way_has_profile(struct str profiles)
+{
+    for (size_t at = 0; at < profiles.n;) {
+        size_t comma = str_index(profiles, at, ',');
+        if (str_eq(trimmed(str_from(profiles.p + at, comma - at)), STR("ncp")))
+            return true;
+        at = comma + 1;
+    }
+    return false;
+}
+
+bool way_mentions_registries(struct str text)
+{
+    static const struct str word = STR("registries");
+    for (size_t i = 0; i + word.n <= text.n; i++) {
+        if (str_eq_nocase(str_from(text.p + i, word.n), word))
+            return true;
+    }
+    return false;
+}
+
+bool way_is_java_options(struct str name)
+{
+    return str_eq(name, STR("JAVA_TOOL_OPTIONS")) ||
+           str_eq(name, STR("JDK_JAVA_OPTIONS")) || str_eq(name, STR("_JAVA_OPTIONS"));
+}

@@ -1,0 +1,35 @@
+/* The names of the ways in that are no registry's own property: those that bring in
+ * configuration from elsewhere, choose which of it applies, or hold options of the JVM
+ * (nvcf-facts.md, end of part 3; docs/SPRING.md, "More ways in"). Pure. */
+#ifndef NRW_CORE_SOURCES_WAYS_H
+#define NRW_CORE_SOURCES_WAYS_H
+
+#include <stdbool.h>
+
+#include "util/str.h"
+
+enum way {
+    WAY_NONE,
+    WAY_CONFIGURATION, /* configuration that cannot be read here */
+    WAY_PROFILES, /* the active profiles: harmless with the one that the charts set */
+};
+
+/* What the name of a variable, argument or system property is, in any spelling that
+ * Spring may equate; rather too many than too few. */
+enum way way_of(struct str name);
+
+/* REMOTE_CONFIG_NAME and _ENABLED: as an argument or a system property they outrank the
+ * variables of the same name, which are what is looked at for the remote configuration.
+ */
+bool way_moves_remote(struct str name);
+
+/* Is the profile of the charts, `ncp`, among these? */
+bool way_has_profile(struct str profiles);
+
+/* JAVA_TOOL_OPTIONS and its kin, which the JVM reads under exactly these names. */
+bool way_is_java_options(struct str name);
+
+/* "registries", in whatever case. */
+bool way_mentions_registries(struct str text);
+
+#endif
