@@ -29,6 +29,8 @@ static char *read_all(struct str prefix, const struct kv *data, size_t count)
     }
     if (config.problem.n > 0)
         buf_printf(&out, "PROBLEM %.*s", STR_ARG(config.problem));
+    if (config.limit.n > 0)
+        buf_printf(&out, "LIMIT %.*s", STR_ARG(config.limit));
     char *text = buf_steal(&out, NULL);
     assert_non_null(text);
     arena_done(&arena);
@@ -54,6 +56,15 @@ static void expect_problem(const char *yaml, const char *part)
     struct kv data = {STR("nvcf-api.yaml"), str_of(yaml)};
     char *got = read_all(STR(""), &data, 1);
     if (strstr(got, "PROBLEM nvcf-api.yaml, ") == NULL || strstr(got, part) == NULL)
+        fail_msg("%s\n-> %s (wanted %s)", yaml, got, part);
+    mem_free(got);
+}
+
+static void expect_limit(const char *yaml, const char *part)
+{
+    struct kv data = {STR("nvcf-api.yaml"), str_of(yaml)};
+    char *got = read_all(STR(""), &data, 1);
+    if (strstr(got, "LIMIT nvcf-api.yaml, ") == NULL || strstr(got, part) == NULL)
         fail_msg("%s\n-> %s (wanted %s)", yaml, got, part);
     mem_free(got);
 }
@@ -115,14 +126,58 @@ static void test_anchors(void **state)
     buf_text(&text, "a0: &a0 {k: 1}\n");
     for (int i = 1; i < 40; i++)
         buf_printf(&text, "a%d: &a%d {<<: [*a%d, *a%d]}\n", i, i, i - 1, i - 1);
-    expect_problem(text.data, "too large or too deep once merge keys");
+    expect_limit(text.data, "too large or too deep once merge keys");
     buf_clear(&text);
     buf_text(&text, "a0: &a0 [x, x, x, x, x, x, x, x]\n");
     for (int i = 1; i < 12; i++)
         buf_printf(&text, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1,
                    i - 1, i - 1);
-    expect_problem(text.data, "too large or too deep once aliases");
+    expect_limit(text.data, "too large or too deep once aliases");
     buf_done(&text);
+}
+
+/* So many keys, and one of a registry behind them. */
+static char *read_keys(int count)
+{
+    struct buf text;
+    buf_init(&text, 4u << 20);
+    for (int i = 0; i < count; i++)
+        buf_printf(&text, "k%d: 1\n", i);
+    buf_text(&text, "nvcf.registries.x: y\n");
+    struct kv data = {STR("nvcf-api.yaml"), str_from(text.data, text.size)};
+    char *got = read_all(STR("NVCF"), &data, 1);
+    buf_done(&text);
+    return got;
+}
+
+static void test_many_keys(void **state)
+{
+    (void)state;
+    char *got = read_keys(26000);
+    assert_string_equal(got, "nvcf.registries.x=y\n");
+    mem_free(got);
+    got = read_keys(60000);
+    assert_string_equal(got, "LIMIT nvcf-api.yaml, line 50000: more than 100000 values");
+    mem_free(got);
+}
+
+/* What is no registry's is no obstacle. */
+static void test_odd_things(void **state)
+{
+    (void)state;
+    const struct kv data = {
+        STR("nvcf-api.yaml"),
+        STR("? [a]\n: b\nq: !!set {a}\np: !!pairs [a: b]\n"
+            "s: \"\\ud83d\\ude00 \\\\ud83d \\uDE00\"\no: !!omap [a: 1]\n"
+            "nvcf.registries: !!omap [a: \"\\ud83d\\ude00 \\ud83d\", b: x]\n")};
+    expect_data(STR("NVCF"), &data, 1,
+                "nvcf.registries.a=\xf0\x9f\x98\x80 \xef\xbf\xbd\nnvcf.registries.b=x\n");
+    expect_yaml("%YAML 1.3\n%FOO x\n---\na: '%'\n\xef\xbb\xbf%b: 1\n",
+                "a=%\n\xef\xbf\xbd%b=1\n");
+    expect_yaml("%TAG ! tag:yaml.org,2002:\n---\na: !str 1\n", "a=1\n");
+    expect_yaml("o: !!omap [a: 1, b: {c: 2}]\n", "o.a=1\no.b.c=2\n");
+    expect_problem("o: !!omap [a]\n", "line 1: !!omap takes a list of maps");
+    expect_limit("o: !!set {a}\n", "line 1: a !!set or !!pairs");
 }
 
 static void test_problems(void **state)
@@ -130,13 +185,13 @@ static void test_problems(void **state)
     (void)state;
     expect_problem("a: 1\nb: [\n", "line 3: not YAML");
     expect_problem("a: 1\na: 2\n", "line 2: a key is given twice");
-    expect_problem("a:\n  ? [x]\n  : 1\n", "line 2: a key that is a map");
+    expect_limit("a:\n  ? [x]\n  : 1\n", "line 2: a key that is a map");
     expect_problem("a: !x {b: 1}\n", "line 1: a tag that is not known");
     expect_problem("\xff", "line 1: byte 0xff");
     char longest[700];
     memset(longest, 'k', sizeof(longest));
     memcpy(longest + sizeof(longest) - 4, ": 1", 4);
-    expect_problem(longest, "line 1: a property name of more than 512");
+    expect_limit(longest, "line 1: a property name of more than 512");
     /* One that cannot be read does not hide the others. */
     const struct kv data[] = {{STR("a.yaml"), STR("[")},
                               {STR("b.properties"), STR("x=\\u12")},
@@ -230,6 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flatten),          cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_many_keys),        cmocka_unit_test(test_odd_things),
         cmocka_unit_test(test_anchors),          cmocka_unit_test(test_problems),
         cmocka_unit_test(test_filter),           cmocka_unit_test(test_properties),
         cmocka_unit_test(test_every_allocation),

@@ -283,6 +283,21 @@ static bool says_the_same(const struct sources *a, const struct sources *b)
     return true;
 }
 
+/* Of two that cannot be read wholly, only the texts can tell. */
+static bool same_unread(const struct remote_config *a, const struct remote_config *b)
+{
+    if (a == NULL || b == NULL || a->problem.n + a->limit.n == 0)
+        return true;
+    if (a->data_count != b->data_count)
+        return false;
+    for (size_t i = 0; i < a->data_count; i++) {
+        if (!str_eq(a->data[i].key, b->data[i].key) ||
+            !str_eq(a->data[i].value, b->data[i].value))
+            return false;
+    }
+    return true;
+}
+
 bool decide_config_map(struct arena *arena, const struct policy *policy,
                        const struct config_map_input *input,
                        struct decision *ret_decision, bool *ret_concerned)
@@ -295,6 +310,7 @@ bool decide_config_map(struct arena *arena, const struct policy *policy,
         struct sources old;
         read_alone(arena, input->prefix, input->old_config_map, input->old_remote, &old);
         unchanged = says_the_same(&sources, &old) &&
+                    same_unread(input->remote, input->old_remote) &&
                     (input->config_map == NULL ||
                      sources_same_config_map(input->prefix, input->config_map,
                                              input->old_config_map));

@@ -334,6 +334,16 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
                                     "the remote configuration cannot be read: %.*s",
                                     STR_ARG(remote->problem)),
                        "correct the YAML");
+    /* No honest configuration has it, and anything may be behind it: no warning, but a
+     * denial. */
+    if (remote->limit.n > 0)
+        report(reader, FINDING_REMOTE_CONFIG_OVERRIDE, &place, STR(""),
+               arena_printf(reader->arena,
+                            "the remote configuration is beyond what can be read here: "
+                            "%.*s; what is said there can recognise, change or take "
+                            "over registries",
+                            STR_ARG(remote->limit)),
+               "write it in fewer and plainer lines");
     for (size_t i = 0; i < remote->prop_count; i++) {
         const struct remote_prop *prop = &remote->props[i];
         place.path = prop->name;

@@ -47,8 +47,11 @@ struct remote_config {
     struct str name;    /* of the ConfigMap */
     bool known;         /* false: not among what we can see */
     struct str problem; /* not "": could not be read as YAML, with the reason */
+    struct str limit;   /* not "": what Spring may read, and is beyond our limits */
     const struct remote_prop *props;
     size_t prop_count;
+    const struct kv *data; /* the texts that all this was read from */
+    size_t data_count;
 };
 
 struct container_spec {

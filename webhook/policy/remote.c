@@ -2,6 +2,7 @@
 #include "policy/remote.h"
 
 #include "core/spring.h"
+#include "policy/remote_text.h"
 #include "policy/yaml_node.h"
 #include "util/strmap.h"
 #include "util/utf8.h"
@@ -10,8 +11,14 @@
 #define NAME_LIMIT  512u  /* longer than any property that means something */
 #define VALUE_LIMIT 4096u /* the rest of a longer value is left out */
 
+/* Far beyond what anybody writes (a ConfigMap has at most 1 MiB), and little enough for a
+ * process with 128 MiB: the largest tree takes some 20 MiB, and each alias is looked up
+ * among all anchors. What exceeds them is refused, since Spring might read it. */
 static const struct yaml_limits remote_limits = {
-    .bytes = 2u << 20, .nodes = 50000, .depth = 64, .documents = 100, .anchors = 200};
+    .bytes = 2u << 20, .nodes = 100000, .depth = 64, .documents = 1000, .anchors = 500};
+
+/* The path of all that can be no property that is looked at: none of those begins so. */
+static const struct str nowhere = STR("0");
 
 struct item {
     struct remote_prop prop;
@@ -22,12 +29,17 @@ struct flat {
     struct arena *arena; /* the caller's: what is kept */
     struct arena *tree;  /* gone after each data key */
     struct str prefix;
+    struct str registries;   /* "nvcfregistries": what names of registries begin with */
+    struct str here;         /* the path of the map that is read */
     struct arena_list items; /* of struct item, in `arena` */
     struct strmap names;     /* in `tree`: index + 1 of the item that counts */
     bool conditional;        /* the document is bound to a profile */
     size_t nodes;
     unsigned line;
-    const char *problem; /* with `line` */
+    const char *problem; /* with `line`: Spring refuses it as well, or may */
+    unsigned limit_line;
+    const char *limit; /* likewise: Spring may read it, and it is beyond us */
+    bool stopped;      /* by a limit, after which nothing is read */
 };
 
 static void keep(struct flat *flat, struct str name, struct str value, bool unreadable)
@@ -51,12 +63,54 @@ static void keep(struct flat *flat, struct str name, struct str value, bool unre
     *slot = index;
 }
 
+/* The first one is told; what else can be read is read all the same. */
 static void fail(struct flat *flat, const struct yaml_node *node, const char *problem)
 {
     if (flat->problem != NULL)
         return;
     flat->problem = problem;
     flat->line = node->line;
+}
+
+static void exceed(struct flat *flat, const struct yaml_node *node, const char *limit)
+{
+    if (flat->limit != NULL)
+        return;
+    flat->limit = limit;
+    flat->limit_line = node->line;
+}
+
+static void stop(struct flat *flat, const struct yaml_node *node, const char *limit)
+{
+    exceed(flat, node, limit);
+    flat->stopped = true;
+}
+
+/* --- paths that lead to what is looked at ---------------------------------------------
+ */
+
+/* Do the letters and digits of path and key, as far as they go, follow those of `root`?
+ * No more of a key is looked at than may be in a name. */
+static bool follows(struct str root, struct str path, struct str key)
+{
+    const struct str parts[] = {path, str_first(key, NAME_LIMIT)};
+    size_t at = 0;
+    for (size_t k = 0; k < NRW_COUNT(parts); k++) {
+        for (size_t i = 0; i < parts[k].n && at < root.n; i++) {
+            char c = spring_letter(str_skip(parts[k], i));
+            if (!ascii_is_alnum(c))
+                continue;
+            if (ascii_lower(c) != root.p[at++])
+                return false;
+        }
+    }
+    return true;
+}
+
+/* May a name that begins with path and key be a registry's? */
+static bool leads(const struct flat *flat, struct str path, struct str key)
+{
+    return flat->prefix.n == 0 || follows(flat->registries, path, key);
 }
 
 /* --- scalars as SnakeYAML and Java print them -----------------------------------------
@@ -115,6 +169,8 @@ static bool is_odd_number(const struct yaml_node *scalar)
 static struct str join(struct flat *flat, struct str path, const struct yaml_node *key)
 {
     struct yaml_value value;
+    if (!leads(flat, path, key->text))
+        return nowhere;
     enum yaml_type type = java_type(key, &value);
     if (type != TYPE_STRING) {
         struct str text = type == TYPE_NULL ? STR("null") : scalar_text(key);
@@ -140,6 +196,12 @@ struct pairs {
 static const struct yaml_node *follow(const struct yaml_node *node)
 {
     return node->kind == NODE_ALIAS ? node->target : node;
+}
+
+/* Below the root, where registries may be. */
+static bool is_inside(const struct flat *flat, struct str path)
+{
+    return path.n > 0 && leads(flat, path, STR(""));
 }
 
 static void collect(struct flat *flat, const struct yaml_node *map, struct pairs *pairs,
@@ -171,7 +233,7 @@ static void collect(struct flat *flat, const struct yaml_node *map, struct pairs
 {
     flat->nodes += map->count + 1;
     if (depth > remote_limits.depth || flat->nodes > remote_limits.nodes) {
-        fail(flat, map, "too large or too deep once merge keys are written out");
+        stop(flat, map, "too large or too deep once merge keys are written out");
         return;
     }
     for (const struct yaml_node *k = map->child; k != NULL; k = k->next->next) {
@@ -179,12 +241,13 @@ static void collect(struct flat *flat, const struct yaml_node *map, struct pairs
         const struct yaml_node *key = follow(k);
         if (yaml_is_merge_key(k))
             continue;
-        if (key->kind != NODE_SCALAR || k->duplicate_of != NULL) {
-            fail(flat, k,
-                 k->duplicate_of != NULL ? "a key is given twice"
-                                         : "a key that is a map or a list");
+        if (k->duplicate_of != NULL)
+            fail(flat, k, "a key is given twice");
+        /* Spring puts its text in brackets: the end of a name, or nothing. */
+        else if (key->kind != NODE_SCALAR && is_inside(flat, flat->here))
+            exceed(flat, k, "a key that is a map or a list");
+        if (k->duplicate_of != NULL || key->kind != NODE_SCALAR)
             continue;
-        }
         if (strmap_put(flat->tree, &pairs->seen, key->text, 1, &fresh) == NULL || !fresh)
             continue;
         struct pair *pair = arena_list_add(flat->tree, &pairs->list, sizeof(*pair));
@@ -192,7 +255,7 @@ static void collect(struct flat *flat, const struct yaml_node *map, struct pairs
             *pair = (struct pair){key, k->next};
     }
     for (const struct yaml_node *k = map->child; k != NULL; k = k->next->next) {
-        if (yaml_is_merge_key(k) && flat->problem == NULL)
+        if (yaml_is_merge_key(k) && !flat->stopped)
             collect_merge(flat, k->next, pairs, depth);
     }
 }
@@ -207,13 +270,28 @@ static void flatten_map(struct flat *flat, struct str path, const struct yaml_no
                         size_t depth)
 {
     struct pairs pairs = {{.items = NULL}, {.slots = NULL}};
+    flat->here = path;
     collect(flat, map, &pairs, 0);
     const struct pair *items = pairs.list.items;
-    for (size_t i = 0; i < pairs.list.count && flat->problem == NULL; i++) {
-        if (path.n + items[i].key->text.n > NAME_LIMIT)
-            fail(flat, items[i].key, "a property name of more than 512 bytes");
+    for (size_t i = 0; i < pairs.list.count && !flat->stopped; i++) {
+        const struct yaml_node *key = items[i].key;
+        if (path.n + key->text.n > NAME_LIMIT && leads(flat, path, key->text))
+            exceed(flat, key, "a property name of more than 512 bytes");
         else
-            flatten(flat, join(flat, path, items[i].key), items[i].value, depth + 1);
+            flatten(flat, join(flat, path, key), items[i].value, depth + 1);
+    }
+}
+
+/* !!omap: a list of maps of one entry each, which are those of one map. */
+static void flatten_omap(struct flat *flat, struct str path, const struct yaml_node *list,
+                         size_t depth)
+{
+    for (const struct yaml_node *item = list->child; item != NULL && !flat->stopped;
+         item = item->next) {
+        if (follow(item)->kind == NODE_MAPPING)
+            flatten_map(flat, path, follow(item), depth);
+        else
+            fail(flat, item, "!!omap takes a list of maps");
     }
 }
 
@@ -223,21 +301,37 @@ static void flatten_list(struct flat *flat, struct str path, const struct yaml_n
     size_t i = 0;
     if (list->count == 0)
         keep(flat, path, STR(""), false);
-    for (const struct yaml_node *item = list->child;
-         item != NULL && flat->problem == NULL; item = item->next) {
-        struct str name = arena_printf(flat->tree, "%.*s[%zu]", STR_ARG(path), i++);
+    for (const struct yaml_node *item = list->child; item != NULL && !flat->stopped;
+         item = item->next) {
+        struct str name = path;
+        if (leads(flat, path, STR("")))
+            name = arena_printf(flat->tree, "%.*s[%zu]", STR_ARG(path), i++);
         flatten(flat, name, item, depth + 1);
     }
+}
+
+static bool is_omap(const struct yaml_node *node)
+{
+    return node->kind == NODE_SEQUENCE &&
+           str_eq(node->tag, STR("tag:yaml.org,2002:omap"));
+}
+
+static bool is_other_collection(const struct yaml_node *node)
+{
+    return (node->kind == NODE_MAPPING &&
+            str_eq(node->tag, STR("tag:yaml.org,2002:set"))) ||
+           (node->kind == NODE_SEQUENCE &&
+            str_eq(node->tag, STR("tag:yaml.org,2002:pairs")));
 }
 
 static void flatten(struct flat *flat, struct str path, const struct yaml_node *node,
                     size_t depth)
 {
-    if (flat->problem != NULL || flat->tree->failed || flat->arena->failed)
+    if (flat->stopped || flat->tree->failed || flat->arena->failed)
         return;
     node = follow(node);
     if (++flat->nodes > remote_limits.nodes || depth > remote_limits.depth) {
-        fail(flat, node, "too large or too deep once aliases are written out");
+        stop(flat, node, "too large or too deep once aliases are written out");
         return;
     }
     bool known = yaml_tag_is_core(node);
@@ -246,6 +340,12 @@ static void flatten(struct flat *flat, struct str path, const struct yaml_node *
         bool readable =
             known && java_type(node, &value) != TYPE_BAD && !is_odd_number(node);
         keep(flat, path, scalar_text(node), !readable);
+    } else if (is_omap(node)) {
+        flatten_omap(flat, path, node, depth);
+    } else if (is_other_collection(node)) {
+        /* To Spring the items of a list, or one value: no name that is looked at. */
+        if (is_inside(flat, path))
+            exceed(flat, node, "a !!set or !!pairs");
     } else if (!known) {
         fail(flat, node, "a tag that is not known");
     } else if (node->kind == NODE_MAPPING) {
@@ -268,7 +368,7 @@ static const struct yaml_node *child_at(const struct yaml_node *node, const char
 static bool is_conditional(const struct yaml_node *root)
 {
     if (root->kind != NODE_MAPPING)
-        return false;
+        return is_omap(root);
     const struct yaml_node *spring = child_at(root, "spring");
     if (child_at(spring, "profiles") != NULL || child_at(spring, "config") != NULL)
         return true;
@@ -286,23 +386,25 @@ static bool is_conditional(const struct yaml_node *root)
     return false;
 }
 
-static void read_yaml(struct flat *flat, struct str text, struct str *ret_problem)
+static void read_yaml(struct flat *flat, struct str text, struct str *ret_problem,
+                      struct str *ret_limit)
 {
     struct yaml_stream stream;
     struct yaml_problem problem;
+    text = remote_text_for_libyaml(flat->tree, text);
     if (!yaml_parse(flat->tree, text, &remote_limits, (struct yaml_offset){0, 0}, &stream,
                     &problem)) {
-        *ret_problem = problem.line == 0
-                           ? arena_str(flat->arena, problem.message)
-                           : arena_printf(flat->arena, "line %u: %.*s", problem.line,
-                                          STR_ARG(problem.message));
+        struct str *ret = problem.code == ERR_LIMIT ? ret_limit : ret_problem;
+        *ret = problem.line == 0 ? arena_str(flat->arena, problem.message)
+                                 : arena_printf(flat->arena, "line %u: %.*s",
+                                                problem.line, STR_ARG(problem.message));
         return;
     }
-    for (size_t i = 0; i < yaml_document_count(&stream); i++) {
+    for (size_t i = 0; i < yaml_document_count(&stream) && !flat->stopped; i++) {
         const struct yaml_node *root = follow(yaml_document(&stream, i));
         flat->conditional = is_conditional(root);
-        if (root->kind ==
-            NODE_MAPPING) /* others become "document", which is no registry */
+        /* Others become "document", which is no registry. */
+        if (is_omap(root) || (root->kind == NODE_MAPPING && !is_other_collection(root)))
             flatten(flat, STR(""), root, 0);
     }
 }
@@ -318,10 +420,11 @@ static bool is_file(struct str key, const char *extension)
     return str_ends(key, str_of(extension));
 }
 
-static void read_entry(struct flat *flat, const struct kv *entry, struct str *ret_problem)
+static void read_entry(struct flat *flat, const struct kv *entry, struct str *ret_problem,
+                       struct str *ret_limit)
 {
     if (is_file(entry->key, ".yaml") || is_file(entry->key, ".yml")) {
-        read_yaml(flat, entry->value, ret_problem);
+        read_yaml(flat, entry->value, ret_problem, ret_limit);
     } else if (is_file(entry->key, ".properties")) {
         (void)properties_parse(flat->tree, entry->value, add_property, flat, &flat->line,
                                &flat->problem);
@@ -331,6 +434,17 @@ static void read_entry(struct flat *flat, const struct kv *entry, struct str *re
     if (flat->problem != NULL)
         *ret_problem =
             arena_printf(flat->arena, "line %u: %s", flat->line, flat->problem);
+    if (flat->limit != NULL)
+        *ret_limit =
+            arena_printf(flat->arena, "line %u: %s", flat->limit_line, flat->limit);
+}
+
+/* "nvcf-api.yaml, line 3: …", after those of other data keys. */
+static void append(struct arena *arena, struct str *all, struct str key, struct str what)
+{
+    if (what.n > 0)
+        *all = arena_printf(arena, "%.*s%s%.*s, %.*s", STR_ARG(*all),
+                            all->n > 0 ? "; " : "", STR_ARG(key), STR_ARG(what));
 }
 
 /* What was replaced is left out. */
@@ -355,24 +469,31 @@ bool remote_config_read(struct arena *arena, struct str prefix, const struct kv 
 {
     struct flat flat = {.arena = arena, .prefix = prefix};
     struct str problems = STR("");
+    struct str limits = STR("");
+    flat.registries =
+        spring_uniform(arena, arena_printf(arena, "%.*sregistries", STR_ARG(prefix)));
     for (size_t i = 0; i < count && !arena->failed; i++) {
         NRW_AUTO_ARENA struct arena tree;
         struct str problem = STR("");
+        struct str limit = STR("");
         arena_init(&tree, TREE_LIMIT);
         flat.tree = &tree;
         flat.names = (struct strmap){.slots = NULL};
         flat.conditional = false;
         flat.nodes = 0;
         flat.problem = NULL;
-        read_entry(&flat, &data[i], &problem);
+        flat.limit = NULL;
+        flat.stopped = false;
+        read_entry(&flat, &data[i], &problem, &limit);
         if (tree.failed)
             return false;
-        if (problem.n > 0)
-            problems = arena_printf(arena, "%.*s%s%.*s, %.*s", STR_ARG(problems),
-                                    problems.n > 0 ? "; " : "", STR_ARG(data[i].key),
-                                    STR_ARG(problem));
+        append(arena, &problems, data[i].key, problem);
+        append(arena, &limits, data[i].key, limit);
     }
     finish(&flat, ret_config);
+    ret_config->data = data;
+    ret_config->data_count = count;
     ret_config->problem = problems;
+    ret_config->limit = limits;
     return !arena->failed;
 }
