@@ -221,6 +221,7 @@ static struct binding_hit by_path(struct binding *binding, enum layer layer,
 struct question {
     struct spring_name name;
     uint64_t letters;
+    bool defaults, oauth2; /* what the API's own YAML has of the entry */
 };
 
 /* Asks for a property of what was asked for before; "": the same again. Returns what
@@ -242,27 +243,37 @@ static void go_back(struct question *question, struct str element, uint64_t lett
     question->letters = letters;
 }
 
+/* In the sources of properties, from the layer down to the other one. */
+static struct binding_hit find_dotted(struct binding *binding,
+                                      const struct spring_name *name, enum layer from,
+                                      enum layer to, bool injected)
+{
+    struct arena *arena = binding->arena;
+    struct binding_hit hit = {NULL, NULL};
+    for (int layer = (int)from; layer >= (int)to && hit.winner == NULL; layer--) {
+        if (binding->exact[layer].count == 0)
+            continue; /* the usual case: the environment is all there is */
+        hit.winner =
+            by_name(binding, (enum layer)layer,
+                    spring_name_spell(arena, name, SPRING_FORM_DOTTED), injected);
+        if (hit.winner == NULL)
+            hit = by_path(binding, (enum layer)layer,
+                          spring_name_path(arena, name, 0, name->n), injected);
+    }
+    return hit;
+}
+
 static struct binding_hit find(struct binding *binding, const struct question *question,
                                bool injected)
 {
-    static const enum layer above_env[] = {LAYER_REMOTE, LAYER_ARGS, LAYER_SYSTEM};
     struct arena *arena = binding->arena;
     const struct spring_name *name = &question->name;
     struct binding_hit hit = {NULL, NULL};
     if (!may_be_declared(binding, question->letters, injected))
         return hit;
-    for (size_t i = 0; i < NRW_COUNT(above_env); i++) {
-        enum layer layer = above_env[i];
-        if (binding->exact[layer].count == 0)
-            continue; /* the usual case: the environment is all there is */
-        hit.winner = by_name(
-            binding, layer, spring_name_spell(arena, name, SPRING_FORM_DOTTED), injected);
-        if (hit.winner == NULL)
-            hit = by_path(binding, layer, spring_name_path(arena, name, 0, name->n),
-                          injected);
-        if (hit.winner != NULL)
-            return hit;
-    }
+    hit = find_dotted(binding, name, LAYER_REMOTE, LAYER_SYSTEM, injected);
+    if (hit.winner != NULL)
+        return hit;
     for (int form = SPRING_FORM_UPPER; form < SPRING_FORM_MAPPED; form++) {
         hit.winner =
             by_name(binding, LAYER_ENV,
@@ -270,8 +281,11 @@ static struct binding_hit find(struct binding *binding, const struct question *q
         if (hit.winner != NULL)
             return hit;
     }
-    return by_path(binding, LAYER_ENV, spring_name_path(arena, name, 0, name->n),
-                   injected);
+    hit =
+        by_path(binding, LAYER_ENV, spring_name_path(arena, name, 0, name->n), injected);
+    return hit.winner != NULL ? hit
+                              : find_dotted(binding, name, LAYER_REMOTE_BELOW,
+                                            LAYER_REMOTE_LAST, injected);
 }
 
 static struct binding_hit find_in(struct binding *binding, struct question *object,
@@ -343,12 +357,25 @@ static bool is_set(const struct leaf *leaf, const struct declaration *winner)
              str_ends(leaf->text, STR("-timeout")));
 }
 
+/* Of an entry in the API's own YAML: does it set the property there? */
+static bool is_default(const struct question *object, const struct leaf *leaf,
+                       bool oauth2)
+{
+    bool timeout = str_ends(leaf->text, STR("-timeout"));
+    if (leaf->object.n > 0)
+        return oauth2 && str_eq(leaf->object, STR("oauth2"));
+    return !timeout || str_eq(leaf->text, STR("call-timeout")) ||
+           spring_element_is(&object->name.e[ENTRY_ELEMENTS - 1], STR("ngc"));
+}
+
 static void bind_leaf(struct binding *binding, struct question *object, size_t index,
                       struct binding_entry *ret, bool *ret_set)
 {
     const struct leaf *leaf = &leaves[index];
     struct binding_hit hit = find_in(binding, object, leaf->property, true);
-    if (hit.winner == NULL)
+    if (hit.winner == NULL ||
+        (hit.winner->layer == LAYER_REMOTE_LAST && object->defaults &&
+         is_default(object, leaf, object->oauth2)))
         return;
     note_invalid(binding, leaf, hit.winner, ret);
     *ret_set = *ret_set || is_set(leaf, hit.winner);
@@ -399,6 +426,8 @@ void binding_bind(struct binding *binding, const struct spring_name *entry, bool
     spring_name_copy(entry, &question.name);
     question.name.n = ENTRY_ELEMENTS;
     question.letters = LETTERS_NONE;
+    question.defaults = defaults;
+    question.oauth2 = oauth2;
     for (size_t i = 0; i < ENTRY_ELEMENTS; i++)
         question.letters = add_letters(question.letters, entry->e[i].text);
     for (size_t i = 0; i < NRW_COUNT(leaves);) {

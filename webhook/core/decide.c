@@ -76,11 +76,12 @@ static void note_remote(struct judge *judge, const struct registries *registries
         enum severity severity = found != NULL ? (enum severity) * found : SEVERITY_INFO;
         judge_report(
             judge, FINDING_REMOTE_CONFIG_OVERRIDE, severity, registry, registry->remote,
-            arena_printf(judge->arena,
-                         "the remote configuration sets %.*s of %.*s; it outranks "
-                         "the environment and takes effect without a restart",
-                         STR_ARG(registry->remote->var.property_text),
-                         STR_ARG(registry->label)),
+            arena_printf(
+                judge->arena,
+                "the remote configuration sets %.*s of %.*s; it %s the "
+                "environment and takes effect without a restart",
+                STR_ARG(registry->remote->var.property_text), STR_ARG(registry->label),
+                registry->remote->layer == LAYER_REMOTE ? "outranks" : "comes after"),
             STR("take it out of the remote configuration and list the registry in "
                 "the policy"));
     }
@@ -272,7 +273,8 @@ static bool says_the_same(const struct sources *a, const struct sources *b)
         const struct declaration *left = sources_at(a, i);
         const struct declaration *right = sources_at(b, i);
         if (!str_eq(left->variable, right->variable) ||
-            !str_eq(left->value, right->value))
+            !str_eq(left->value, right->value) || left->layer != right->layer ||
+            !str_eq(left->condition, right->condition))
             return false;
     }
     for (size_t i = 0; i < findings_count(&a->findings); i++) {

@@ -157,7 +157,7 @@ static void judge_listed_value(const struct judge *judge, const struct registry 
 {
     if (found == NULL || (found->readable && str_eq(found->value, want)))
         return;
-    bool outranks = found->layer != LAYER_ENV;
+    bool outranks = found->layer > LAYER_ENV;
     if (!found->readable && (outranks || !judge->inject))
         return; /* its OpaqueSource says so already */
     bool in_env = found->env_index != NOT_IN_ENV;

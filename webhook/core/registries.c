@@ -192,7 +192,7 @@ static void note(struct registry *registry, const struct declaration *declaratio
         registry->first = declaration;
     if (declaration->injected)
         return;
-    if (declaration->layer == LAYER_REMOTE)
+    if (declaration->layer == LAYER_REMOTE || declaration->layer < LAYER_ENV)
         registry->remote = declaration;
     if (declaration->env_index == NOT_IN_ENV || declaration->layer != LAYER_ENV)
         registry->not_in_env = declaration;
@@ -450,6 +450,25 @@ static void add_all_reached(struct grouper *grouper)
     }
 }
 
+/* The built-ins that a remote configuration behind the API's own YAML names: Spring meets
+ * them there first. */
+static void add_before_last(struct grouper *grouper, const struct sources *sources)
+{
+    for (size_t i = 0; i < sources->declared.count; i++) {
+        const struct declaration *declaration = sources_at(sources, i);
+        const struct builtin *builtin = declaration->var.builtin;
+        enum artifact artifact = declaration->var.artifact;
+        if (declaration->layer != LAYER_REMOTE_LAST || builtin == NULL ||
+            !registries_by_default(artifact, builtin))
+            continue;
+        struct spring_name name = canonical(grouper, artifact, builtin);
+        struct registry *registry =
+            find_or_make(grouper, artifact, &name, RANK_DEFAULTS, NULL);
+        if (registry != NULL)
+            note(registry, declaration);
+    }
+}
+
 /* What an entry of a built-in's has: what is declared, or the API's own. */
 static bool same_as_builtin(const struct declaration *mine,
                             const struct declaration *theirs, struct str own)
@@ -611,12 +630,15 @@ void registries_group(struct arena *arena, const struct policy *policy, struct s
     binding_index(arena, sources, &grouper.binding);
     /* The first rank is 1: none is BINDING_PROBE. */
     static const enum layer strongest_first[] = {LAYER_REMOTE, LAYER_ARGS, LAYER_SYSTEM,
-                                                 LAYER_ENV};
+                                                 LAYER_ENV, LAYER_REMOTE_BELOW};
     for (size_t i = 0; i < NRW_COUNT(strongest_first); i++) {
         if (!group_layer(&grouper, sources, strongest_first[i], (unsigned)(2 * i + 1)))
             return;
     }
     if (sources->declared.count == 0 || arena->failed)
+        return;
+    add_before_last(&grouper, sources);
+    if (!group_layer(&grouper, sources, LAYER_REMOTE_LAST, RANK_DEFAULTS + 1))
         return;
     add_all_reached(&grouper);
     detach(&grouper);

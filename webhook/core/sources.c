@@ -78,6 +78,7 @@ static struct declaration *declare(struct reader *reader, const struct place *pl
         .source = place->source,
         .path = place->path,
         .env_index = place->env_index,
+        .condition = place->condition,
     };
     return declaration;
 }
@@ -204,7 +205,7 @@ static void read_env(struct reader *reader, const bool *skip)
         if (skip != NULL && skip[i])
             continue;
         const struct env_var *var = &container->env[i];
-        struct place place = {LAYER_ENV, STR("env"), STR(""), i};
+        struct place place = {LAYER_ENV, STR("env"), STR(""), i, STR("")};
         bool fresh;
         if (strmap_put(reader->arena, &reader->names, var->name, i, &fresh) == NULL)
             return;
@@ -239,7 +240,7 @@ static void read_env(struct reader *reader, const bool *skip)
 static void read_map(struct reader *reader, struct str prefix,
                      const struct config_map *map)
 {
-    struct place place = {LAYER_ENV, STR(""), STR(""), NOT_IN_ENV};
+    struct place place = {LAYER_ENV, STR(""), STR(""), NOT_IN_ENV, STR("")};
     for (size_t i = 0; i < map->data_count; i++) {
         struct str name = map->data[i].key;
         if (prefix.n > 0)
@@ -280,7 +281,7 @@ static void read_env_from(struct reader *reader)
             read_map(reader, from->prefix, map);
             continue;
         }
-        struct place place = {LAYER_ENV, STR("env"), STR(""), NOT_IN_ENV};
+        struct place place = {LAYER_ENV, STR("env"), STR(""), NOT_IN_ENV, STR("")};
         place.path =
             arena_printf(reader->arena, "spec.template.spec.containers[%zu].envFrom[%zu]",
                          container->index, i);
@@ -308,7 +309,10 @@ static void read_env_from(struct reader *reader)
 
 static void read_remote(struct reader *reader, const struct remote_config *remote)
 {
-    struct place place = {LAYER_REMOTE, STR(""), STR(""), NOT_IN_ENV};
+    static const enum layer layers[] = {[REMOTE_FIRST] = LAYER_REMOTE,
+                                        [REMOTE_BELOW] = LAYER_REMOTE_BELOW,
+                                        [REMOTE_LAST] = LAYER_REMOTE_LAST};
+    struct place place = {layers[remote->rank], STR(""), STR(""), NOT_IN_ENV, STR("")};
     place.source =
         arena_printf(reader->arena, "remoteConfig/%.*s", STR_ARG(remote->name));
     if (!remote->known) {
@@ -347,6 +351,7 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
     for (size_t i = 0; i < remote->prop_count; i++) {
         const struct remote_prop *prop = &remote->props[i];
         place.path = prop->name;
+        place.condition = prop->condition;
         sources_property(reader, &place, prop->name, prop->value, !prop->unreadable,
                          false, false, STR(""));
     }

@@ -12,10 +12,18 @@
 #include "core/workload.h"
 
 /* Who wins in Spring, lowest first: the environment, -D, --args, and above them all the
- * bootstrap sources, which are the remote configuration (nvcf-facts.md, part 1). */
-enum layer { LAYER_ENV, LAYER_SYSTEM, LAYER_ARGS, LAYER_REMOTE };
+ * bootstrap sources, which are the remote configuration (nvcf-facts.md, part 1), unless
+ * it says itself that it comes after the environment, or after the API's own YAML. */
+enum layer {
+    LAYER_REMOTE_LAST,
+    LAYER_REMOTE_BELOW,
+    LAYER_ENV,
+    LAYER_SYSTEM,
+    LAYER_ARGS,
+    LAYER_REMOTE,
+};
 
-#define LAYER_COUNT 4u
+#define LAYER_COUNT 6u
 
 #define NOT_IN_ENV ((size_t)-1)
 
@@ -25,12 +33,13 @@ struct declaration {
     struct str value;
     bool readable; /* false: a reference or a placeholder; `value` is not it */
     enum layer layer;
-    struct str source; /* env, configmap/<name>, remoteConfig/<name>, args */
-    struct str path;   /* where in the object */
-    size_t env_index;  /* in the container's env, or NOT_IN_ENV */
-    bool injected;     /* not there yet: what the policy is about to add */
-    bool bystander;    /* names no registry, but may fill one in: NV_CF_… where another
-                        * variable's NV-CF_… makes the key (docs/SPRING.md, R4) */
+    struct str source;    /* env, configmap/<name>, remoteConfig/<name>, args */
+    struct str path;      /* where in the object */
+    struct str condition; /* what its document is bound to, "" when nothing */
+    size_t env_index;     /* in the container's env, or NOT_IN_ENV */
+    bool injected;        /* not there yet: what the policy is about to add */
+    bool bystander; /* names no registry, but may fill one in: NV_CF_… where another
+                     * variable's NV-CF_… makes the key (docs/SPRING.md, R4) */
 };
 
 struct sources {

@@ -142,7 +142,7 @@ static void read_words(struct reader *reader, const char *field, const struct st
     for (size_t i = 0; i < count; i++) {
         if (!is_option(words[i]))
             continue;
-        struct place place = {LAYER_ARGS, STR("args"), STR(""), NOT_IN_ENV};
+        struct place place = {LAYER_ARGS, STR("args"), STR(""), NOT_IN_ENV, STR("")};
         place.path =
             arena_printf(reader->arena, "spec.template.spec.containers[%zu].%s[%zu]",
                          reader->workload->container.index, field, i);

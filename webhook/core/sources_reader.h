@@ -20,6 +20,7 @@ struct place {
     struct str source;
     struct str path;
     size_t env_index;
+    struct str condition; /* of a document of the remote configuration; may be null */
 };
 
 /* Notes an OpaqueSource; how grave it is, the policy says later. */

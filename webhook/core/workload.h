@@ -40,14 +40,23 @@ struct config_map {
 /* A property that a remote-config ConfigMap sets, flattened: "nvcf.registries…". */
 struct remote_prop {
     struct str name, value;
-    bool unreadable; /* value is a list or map where a scalar is expected */
+    bool unreadable;      /* value is a list or map where a scalar is expected */
+    struct str condition; /* what its document is bound to, "" when nothing */
+};
+
+/* Where Spring Cloud puts the remote configuration among the sources. */
+enum remote_rank {
+    REMOTE_FIRST, /* before all others */
+    REMOTE_BELOW, /* after the environment, before the API's own YAML */
+    REMOTE_LAST,  /* after that, too */
 };
 
 struct remote_config {
-    struct str name;    /* of the ConfigMap */
-    bool known;         /* false: not among what we can see */
-    struct str problem; /* not "": could not be read as YAML, with the reason */
-    struct str limit;   /* not "": what Spring may read, and is beyond our limits */
+    enum remote_rank rank; /* as it says itself: spring.cloud.config.override-none … */
+    struct str name;       /* of the ConfigMap */
+    bool known;            /* false: not among what we can see */
+    struct str problem;    /* not "": could not be read as YAML, with the reason */
+    struct str limit;      /* not "": what Spring may read, and is beyond our limits */
     const struct remote_prop *props;
     size_t prop_count;
     const struct kv *data; /* the texts that all this was read from */

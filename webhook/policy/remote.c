@@ -2,6 +2,7 @@
 #include "policy/remote.h"
 
 #include "core/spring.h"
+#include "policy/remote_rank.h"
 #include "policy/remote_text.h"
 #include "policy/yaml_node.h"
 #include "util/strmap.h"
@@ -34,6 +35,9 @@ struct flat {
     struct arena_list items; /* of struct item, in `arena` */
     struct strmap names;     /* in `tree`: index + 1 of the item that counts */
     bool conditional;        /* the document is bound to a profile */
+    struct str condition;    /* … to this one, in `arena` */
+    struct str text;         /* of the data key */
+    struct remote_wishes wishes;
     size_t nodes;
     unsigned line;
     const char *problem; /* with `line`: Spring refuses it as well, or may */
@@ -41,27 +45,6 @@ struct flat {
     const char *limit; /* likewise: Spring may read it, and it is beyond us */
     bool stopped;      /* by a limit, after which nothing is read */
 };
-
-static void keep(struct flat *flat, struct str name, struct str value, bool unreadable)
-{
-    if (flat->prefix.n > 0 && !spring_concerns(flat->prefix, name))
-        return;
-    struct item *item = arena_list_add(flat->arena, &flat->items, sizeof(*item));
-    if (item == NULL)
-        return;
-    item->prop = (struct remote_prop){
-        arena_str(flat->arena, name),
-        arena_str(flat->arena, utf8_cut(value, VALUE_LIMIT)), unreadable};
-    if (flat->conditional)
-        return;
-    bool fresh;
-    size_t index = flat->items.count - 1;
-    size_t *slot = strmap_put(flat->tree, &flat->names, item->prop.name, index, &fresh);
-    if (slot == NULL || fresh)
-        return;
-    ((struct item *)flat->items.items)[*slot].replaced = true;
-    *slot = index;
-}
 
 /* The first one is told; what else can be read is read all the same. */
 static void fail(struct flat *flat, const struct yaml_node *node, const char *problem)
@@ -107,10 +90,63 @@ static bool follows(struct str root, struct str path, struct str key)
     return true;
 }
 
-/* May a name that begins with path and key be a registry's? */
+static const struct str rank_letters = STR(REMOTE_RANK_LETTERS);
+static const struct str bound_letters[] = {STR("springconfig"), STR("springprofiles")};
+
+/* May a name that begins with path and key be one that is looked at? */
 static bool leads(const struct flat *flat, struct str path, struct str key)
 {
-    return flat->prefix.n == 0 || follows(flat->registries, path, key);
+    return flat->prefix.n == 0 || follows(flat->registries, path, key) ||
+           follows(rank_letters, path, key) || follows(bound_letters[0], path, key) ||
+           follows(bound_letters[1], path, key);
+}
+
+/* --- properties -----------------------------------------------------------------------
+ */
+
+/* A long condition is as good as any text that has it. */
+static void note_condition(struct flat *flat, struct str name, struct str value)
+{
+    if (flat->condition.n > NAME_LIMIT || value.n > NAME_LIMIT)
+        flat->condition = arena_str(flat->arena, flat->text);
+    else
+        flat->condition =
+            arena_printf(flat->arena, "%.*s%.*s=%.*s\n", STR_ARG(flat->condition),
+                         STR_ARG(name), STR_ARG(value));
+}
+
+/* What is no registry's may say which registries count. */
+static void note(struct flat *flat, struct str name, struct str value, bool unreadable)
+{
+    bool clear = !unreadable && !flat->conditional;
+    if (follows(rank_letters, name, STR("")))
+        remote_rank_note(flat->tree, &flat->wishes, name, value, clear);
+    if (flat->conditional && flat->condition.n < flat->text.n &&
+        (follows(bound_letters[0], name, STR("")) ||
+         follows(bound_letters[1], name, STR(""))))
+        note_condition(flat, name, value);
+}
+
+static void keep(struct flat *flat, struct str name, struct str value, bool unreadable)
+{
+    note(flat, name, value, unreadable);
+    if (flat->prefix.n > 0 && !spring_concerns(flat->prefix, name))
+        return;
+    struct item *item = arena_list_add(flat->arena, &flat->items, sizeof(*item));
+    if (item == NULL)
+        return;
+    item->prop = (struct remote_prop){
+        arena_str(flat->arena, name),
+        arena_str(flat->arena, utf8_cut(value, VALUE_LIMIT)), unreadable, STR("")};
+    if (flat->conditional)
+        return;
+    bool fresh;
+    size_t index = flat->items.count - 1;
+    size_t *slot = strmap_put(flat->tree, &flat->names, item->prop.name, index, &fresh);
+    if (slot == NULL || fresh)
+        return;
+    ((struct item *)flat->items.items)[*slot].replaced = true;
+    *slot = index;
 }
 
 /* --- scalars as SnakeYAML and Java print them -----------------------------------------
@@ -201,7 +237,8 @@ static const struct yaml_node *follow(const struct yaml_node *node)
 /* Below the root, where registries may be. */
 static bool is_inside(const struct flat *flat, struct str path)
 {
-    return path.n > 0 && leads(flat, path, STR(""));
+    return path.n > 0 &&
+           (flat->prefix.n == 0 || follows(flat->registries, path, STR("")));
 }
 
 static void collect(struct flat *flat, const struct yaml_node *map, struct pairs *pairs,
@@ -402,10 +439,14 @@ static void read_yaml(struct flat *flat, struct str text, struct str *ret_proble
     }
     for (size_t i = 0; i < yaml_document_count(&stream) && !flat->stopped; i++) {
         const struct yaml_node *root = follow(yaml_document(&stream, i));
+        size_t first = flat->items.count;
         flat->conditional = is_conditional(root);
+        flat->condition = STR("");
         /* Others become "document", which is no registry. */
         if (is_omap(root) || (root->kind == NODE_MAPPING && !is_other_collection(root)))
             flatten(flat, STR(""), root, 0);
+        for (size_t k = first; k < flat->items.count; k++)
+            ((struct item *)flat->items.items)[k].prop.condition = flat->condition;
     }
 }
 
@@ -484,12 +525,16 @@ bool remote_config_read(struct arena *arena, struct str prefix, const struct kv 
         flat.problem = NULL;
         flat.limit = NULL;
         flat.stopped = false;
+        flat.text = data[i].value;
         read_entry(&flat, &data[i], &problem, &limit);
         if (tree.failed)
             return false;
         append(arena, &problems, data[i].key, problem);
         append(arena, &limits, data[i].key, limit);
     }
+    if (!remote_rank_tell(&flat.wishes, &ret_config->rank))
+        append(arena, &problems, STR("spring.cloud.config"),
+               STR("whether it outranks the environment depends"));
     finish(&flat, ret_config);
     ret_config->data = data;
     ret_config->data_count = count;

@@ -26,7 +26,7 @@
 #include "core/workload.h"
 #include "util/arena.h"
 
-/* Fills props, prop_count, problem and limit of `ret_config`; name and known are the
+/* Fills rank, props, prop_count, problem and limit of `ret_config`; name and known are the
  * caller's. A data key that cannot be read gives a problem, "nvcf-api.yaml, line 3: …",
  * and the others are read all the same; so is what else there is in it, if it is YAML.
  * What Spring may read and we do not (too many values, names too long, a map as a key
