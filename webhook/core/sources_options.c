@@ -136,23 +136,110 @@ static bool is_option(struct str word)
                            way_mentions_registries(word));
 }
 
-static void read_words(struct reader *reader, const char *field, const struct str *words,
-                       size_t count)
+/* command and args, one after the other. */
+static struct str word_at(const struct container_spec *container, size_t i)
 {
+    return i < container->command_count ? container->command[i]
+                                        : container->args[i - container->command_count];
+}
+
+/* An argument that is given again: Spring joins the values of one name with commas. */
+struct repeats {
+    size_t *next; /* per word: the next of its name; 0: none */
+    bool *again;  /* per word: it is not the first one */
+};
+
+/* Names count as they are written: another spelling is another argument. */
+static bool find_repeats(struct reader *reader, size_t count, struct repeats *ret)
+{
+    struct strmap last = {.slots = NULL};
+    ret->next = ARENA_ARRAY(reader->arena, size_t, count);
+    ret->again = ARENA_ARRAY(reader->arena, bool, count);
+    if (ret->next == NULL || ret->again == NULL)
+        return false;
     for (size_t i = 0; i < count; i++) {
-        if (!is_option(words[i]))
+        struct str word = word_at(&reader->workload->container, i);
+        struct str name = str_first(word, str_index(word, 0, '='));
+        bool fresh;
+        if (!str_starts(word, STR("--")) || !spring_concerns(reader->prefix, name))
             continue;
-        struct place place = {LAYER_ARGS, STR("args"), STR(""), NOT_IN_ENV, STR("")};
-        place.path =
-            arena_printf(reader->arena, "spec.template.spec.containers[%zu].%s[%zu]",
-                         reader->workload->container.index, field, i);
-        read_option(reader, &place, words[i], true);
+        size_t *before = strmap_put(reader->arena, &last, name, i, &fresh);
+        if (before == NULL)
+            return false;
+        if (fresh)
+            continue;
+        ret->again[i] = true;
+        ret->next[*before] = i;
+        *before = i;
     }
+    return true;
+}
+
+static struct str value_of(struct str word)
+{
+    size_t equals = str_index(word, 0, '=');
+    return equals < word.n ? str_skip(word, equals + 1) : str_null();
+}
+
+/* "--name=a,b" for "--name=a" and all of its name that follow; one without "=" has no
+ * value. */
+static struct str join_repeats(struct reader *reader, const struct repeats *repeats,
+                               size_t first)
+{
+    const struct container_spec *container = &reader->workload->container;
+    struct str word = word_at(container, first);
+    struct str name = str_first(word, str_index(word, 0, '='));
+    size_t size = name.n + 1;
+    for (size_t i = first;; i = repeats->next[i]) {
+        size += word_at(container, i).n + 1;
+        if (repeats->next[i] == 0)
+            break;
+    }
+    char *out = arena_alloc(reader->arena, size, 1);
+    if (out == NULL)
+        return str_null();
+    memcpy(out, name.p, name.n);
+    size_t n = name.n;
+    char separator = '=';
+    for (size_t i = first;; i = repeats->next[i]) {
+        struct str value = value_of(word_at(container, i));
+        if (!str_is_null(value)) {
+            out[n++] = separator;
+            separator = ',';
+            if (value.n > 0)
+                memcpy(out + n, value.p, value.n);
+            n += value.n;
+        }
+        if (repeats->next[i] == 0)
+            return str_from(out, n);
+    }
+}
+
+static void read_word(struct reader *reader, struct str word, size_t i)
+{
+    const struct container_spec *container = &reader->workload->container;
+    bool is_args = i >= container->command_count;
+    struct place place = {LAYER_ARGS, STR("args"), STR(""), NOT_IN_ENV, STR("")};
+    place.path = arena_printf(reader->arena, "spec.template.spec.containers[%zu].%s[%zu]",
+                              container->index, is_args ? "args" : "command",
+                              is_args ? i - container->command_count : i);
+    read_option(reader, &place, word, true);
 }
 
 void sources_read_words(struct reader *reader)
 {
     const struct container_spec *container = &reader->workload->container;
-    read_words(reader, "command", container->command, container->command_count);
-    read_words(reader, "args", container->args, container->args_count);
+    size_t count = container->command_count + container->args_count;
+    struct repeats repeats;
+    if (count == 0 || !find_repeats(reader, count, &repeats))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        struct str word = word_at(container, i);
+        if (!is_option(word) || repeats.again[i])
+            continue;
+        if (repeats.next[i] != 0)
+            word = join_repeats(reader, &repeats, i);
+        if (!str_is_null(word))
+            read_word(reader, word, i);
+    }
 }
