@@ -269,7 +269,17 @@ static struct str look_up(const struct workload *workload, struct str name,
     return str_null();
 }
 
-/* Spring's conditions on a property take everything but "false" for on. */
+/* bootstrap.yaml of the APIs: `name: ${REMOTE_CONFIG_NAME:nvcf-api-remote-config}`. */
+static struct str default_remote(struct str prefix)
+{
+    return str_eq_nocase(prefix, STR("NVCF"))   ? STR("nvcf-api-remote-config")
+           : str_eq_nocase(prefix, STR("NVCT")) ? STR("nvct-api-remote-config")
+                                                : str_null();
+}
+
+/* Spring's conditions on a property take everything but "false" for on. An empty name is
+ * one that nobody knows here, see sources.c; none at all is the default, where the remote
+ * configuration is spoken of. */
 static bool read_remote(struct arena *arena, struct str prefix, struct workload *workload)
 {
     bool readable;
@@ -277,11 +287,13 @@ static bool read_remote(struct arena *arena, struct str prefix, struct workload 
     if (!str_is_null(enabled) && readable && str_eq_nocase(enabled, STR("false")))
         return true;
     struct str name = look_up(workload, STR("REMOTE_CONFIG_NAME"), &readable);
-    if (str_is_null(name) || name.n == 0)
+    if (str_is_null(name) && !str_is_null(enabled))
+        name = default_remote(prefix);
+    if (str_is_null(name))
         return true;
     workload->has_remote = true;
     workload->remote = (struct remote_config){.name = name, .problem = STR("")};
-    for (size_t i = 0; readable && i < workload->config_map_count; i++) {
+    for (size_t i = 0; readable && name.n > 0 && i < workload->config_map_count; i++) {
         const struct config_map *map = &workload->config_maps[i];
         if (!str_eq(map->name, name) || !str_eq(map->name_space, workload->name_space))
             continue;

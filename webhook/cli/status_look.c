@@ -255,7 +255,7 @@ static bool fetch_maps(struct status *status, const struct policy_target *target
             if (container->env[i].has_value_from &&
                 !fetch_map(status, deployment, maps, container->env[i].cm_name, err))
                 return false;
-        if (workload.has_remote &&
+        if (workload.has_remote && workload.remote.name.n > 0 &&
             !fetch_map(status, deployment, maps, workload.remote.name, err))
             return false;
     }

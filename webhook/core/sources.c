@@ -315,6 +315,14 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
     struct place place = {layers[remote->rank], STR(""), STR(""), NOT_IN_ENV, STR("")};
     place.source =
         arena_printf(reader->arena, "remoteConfig/%.*s", STR_ARG(remote->name));
+    if (remote->name.n == 0) {
+        place.source = STR("env");
+        sources_opaque(reader, &place, STR(""),
+                       STR("REMOTE_CONFIG_NAME is empty or a reference: which ConfigMap "
+                           "is the remote configuration cannot be told here"),
+                       "name the ConfigMap, or set REMOTE_CONFIG_ENABLED to false");
+        return;
+    }
     if (!remote->known) {
         sources_opaque(
             reader, &place, STR(""),

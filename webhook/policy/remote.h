@@ -26,12 +26,13 @@
 #include "core/workload.h"
 #include "util/arena.h"
 
-/* Fills rank, props, prop_count, problem and limit of `ret_config`; name and known are the
- * caller's. A data key that cannot be read gives a problem, "nvcf-api.yaml, line 3: …",
- * and the others are read all the same; so is what else there is in it, if it is YAML.
- * What Spring may read and we do not (too many values, names too long, a map as a key
- * among registries) is a `limit`. `prefix`: "NVCF", in any case; "" keeps every property.
- * Texts live in the arena. False when the arena refused: nothing may be concluded then.
+/* Fills rank, props, prop_count, problem and limit of `ret_config`; name and known are
+ * the caller's. A data key that cannot be read gives a problem, "nvcf-api.yaml, line 3:
+ * …", and the others are read all the same; so is what else there is in it, if it is
+ * YAML. What Spring may read and we do not (too many values, names too long, a map as a
+ * key among registries) is a `limit`. `prefix`: "NVCF", in any case; "" keeps every
+ * property. Texts live in the arena. False when the arena refused: nothing may be
+ * concluded then.
  */
 bool remote_config_read(struct arena *arena, struct str prefix, const struct kv *data,
                         size_t count, struct remote_config *ret_config) NRW_MUST_CHECK;
