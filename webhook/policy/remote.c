@@ -3,6 +3,7 @@
 
 #include "core/spring.h"
 #include "policy/remote_rank.h"
+#include "policy/remote_scalar.h"
 #include "policy/remote_text.h"
 #include "policy/yaml_node.h"
 #include "util/strmap.h"
@@ -149,67 +150,15 @@ static void keep(struct flat *flat, struct str name, struct str value, bool unre
     *slot = index;
 }
 
-/* --- scalars as SnakeYAML and Java print them -----------------------------------------
- */
-
-/* y and n are no booleans there. */
-static enum yaml_type java_type(const struct yaml_node *scalar, struct yaml_value *value)
-{
-    *value = yaml_resolve(scalar);
-    if (value->type == TYPE_BOOL && scalar->text.n == 1)
-        return TYPE_STRING;
-    return value->type;
-}
-
-static struct str scalar_text(const struct yaml_node *scalar)
-{
-    struct yaml_value value;
-    switch (java_type(scalar, &value)) {
-    case TYPE_NULL:
-        return STR("");
-    case TYPE_BOOL:
-        return value.boolean ? STR("true") : STR("false");
-    default:
-        return scalar->text;
-    }
-}
-
-static size_t skip_digits(struct str text, size_t at)
-{
-    while (at < text.n && (ascii_is_digit(text.p[at]) || text.p[at] == '_'))
-        at++;
-    return at;
-}
-
-/* Numbers that Java prints in a way of its own (0x1f is 31, 1.50 is 1.5), and plain texts
- * that are numbers or dates to YAML 1.1: 12:30 is 750, 2026-01-02 a Date. */
-static bool is_odd_number(const struct yaml_node *scalar)
-{
-    struct str text = scalar->text;
-    struct yaml_value value;
-    enum yaml_type type = java_type(scalar, &value);
-    size_t start = text.n > 0 && (text.p[0] == '-' || text.p[0] == '+') ? 1 : 0;
-    size_t digits = skip_digits(text, start);
-    if (type == TYPE_REAL)
-        return true;
-    if (type == TYPE_INTEGER)
-        return digits < text.n || text.p[0] == '+' || str_index(text, 0, '_') < text.n ||
-               (digits > start + 1 && text.p[start] == '0');
-    if (type != TYPE_STRING || scalar->style != STYLE_PLAIN || digits == start ||
-        digits == text.n)
-        return false;
-    return text.p[digits] == ':' || (digits == 4 && text.p[digits] == '-');
-}
-
 /* How a key continues the path. */
 static struct str join(struct flat *flat, struct str path, const struct yaml_node *key)
 {
     struct yaml_value value;
     if (!leads(flat, path, key->text))
         return nowhere;
-    enum yaml_type type = java_type(key, &value);
+    enum yaml_type type = remote_scalar_type(key, &value);
     if (type != TYPE_STRING) {
-        struct str text = type == TYPE_NULL ? STR("null") : scalar_text(key);
+        struct str text = type == TYPE_NULL ? STR("null") : remote_scalar_text(key);
         return arena_printf(flat->tree, "%.*s[%.*s]", STR_ARG(path), STR_ARG(text));
     }
     bool bare = path.n == 0 || (key->text.n > 0 && key->text.p[0] == '[');
@@ -374,9 +323,9 @@ static void flatten(struct flat *flat, struct str path, const struct yaml_node *
     bool known = yaml_tag_is_core(node);
     if (node->kind == NODE_SCALAR) {
         struct yaml_value value;
-        bool readable =
-            known && java_type(node, &value) != TYPE_BAD && !is_odd_number(node);
-        keep(flat, path, scalar_text(node), !readable);
+        bool readable = known && remote_scalar_type(node, &value) != TYPE_BAD &&
+                        !remote_scalar_is_odd(node);
+        keep(flat, path, remote_scalar_text(node), !readable);
     } else if (is_omap(node)) {
         flatten_omap(flat, path, node, depth);
     } else if (is_other_collection(node)) {
