@@ -119,6 +119,7 @@ void binding_index(struct arena *arena, const struct sources *sources,
     for (size_t i = 0; i < count && !arena->failed; i++) {
         const struct declaration *declaration = sources_at(sources, i);
         enum layer layer = declaration->layer;
+        ret_binding->dotted = ret_binding->dotted || layer != LAYER_ENV;
         chain(arena, &ret_binding->exact[layer], declaration->variable,
               ret_binding->next_same, i);
         note_letters(ret_binding, declaration);
@@ -271,7 +272,8 @@ static struct binding_hit find(struct binding *binding, const struct question *q
     struct binding_hit hit = {NULL, NULL};
     if (!may_be_declared(binding, question->letters, injected))
         return hit;
-    hit = find_dotted(binding, name, LAYER_REMOTE, LAYER_SYSTEM, injected);
+    if (binding->dotted)
+        hit = find_dotted(binding, name, LAYER_REMOTE, LAYER_SYSTEM, injected);
     if (hit.winner != NULL)
         return hit;
     for (int form = SPRING_FORM_UPPER; form < SPRING_FORM_MAPPED; form++) {
@@ -283,9 +285,9 @@ static struct binding_hit find(struct binding *binding, const struct question *q
     }
     hit =
         by_path(binding, LAYER_ENV, spring_name_path(arena, name, 0, name->n), injected);
-    return hit.winner != NULL ? hit
-                              : find_dotted(binding, name, LAYER_REMOTE_BELOW,
-                                            LAYER_REMOTE_LAST, injected);
+    if (hit.winner == NULL && binding->dotted)
+        hit = find_dotted(binding, name, LAYER_REMOTE_BELOW, LAYER_REMOTE_LAST, injected);
+    return hit;
 }
 
 static struct binding_hit find_in(struct binding *binding, struct question *object,

@@ -26,6 +26,7 @@ struct binding {
     size_t *next_equal; /* … whose name is equal to Spring */
     struct strmap exact[LAYER_COUNT]; /* name → last declaration */
     struct strmap equal[LAYER_COUNT]; /* path → last declaration */
+    bool dotted;                      /* there are others than the environment */
     struct strmap above; /* paths above a declared one, for what Spring asks first */
     /* Bloom filters over the letters and digits of declared names, without and with what
      * is injected: most of what is asked for is declared in no spelling. */

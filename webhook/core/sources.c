@@ -196,6 +196,13 @@ static bool find_value(const struct config_map *map, struct str key,
     return false;
 }
 
+/* What the charts set: nothing to be said of it. */
+static bool is_chart_profile(const struct env_var *var)
+{
+    return !var->has_value_from && str_eq(var->value, STR("ncp")) &&
+           way_of(var->name) == WAY_PROFILES;
+}
+
 static void read_env(struct reader *reader, const bool *skip)
 {
     const struct container_spec *container = &reader->workload->container;
@@ -209,7 +216,7 @@ static void read_env(struct reader *reader, const bool *skip)
         bool fresh;
         if (strmap_put(reader->arena, &reader->names, var->name, i, &fresh) == NULL)
             return;
-        bool relevant = matters(reader->prefix, var->name);
+        bool relevant = !is_chart_profile(var) && matters(reader->prefix, var->name);
         if (!fresh || relevant)
             place.path =
                 arena_printf(reader->arena, "spec.template.spec.containers[%zu].env[%zu]",

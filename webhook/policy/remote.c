@@ -94,9 +94,16 @@ static bool follows(struct str root, struct str path, struct str key)
 static const struct str rank_letters = STR(REMOTE_RANK_LETTERS);
 static const struct str bound_letters[] = {STR("springconfig"), STR("springprofiles")};
 
+static bool is_nowhere(struct str path)
+{
+    return path.p == nowhere.p;
+}
+
 /* May a name that begins with path and key be one that is looked at? */
 static bool leads(const struct flat *flat, struct str path, struct str key)
 {
+    if (is_nowhere(path))
+        return false;
     return flat->prefix.n == 0 || follows(flat->registries, path, key) ||
            follows(rank_letters, path, key) || follows(bound_letters[0], path, key) ||
            follows(bound_letters[1], path, key);
@@ -130,6 +137,8 @@ static void note(struct flat *flat, struct str name, struct str value, bool unre
 
 static void keep(struct flat *flat, struct str name, struct str value, bool unreadable)
 {
+    if (is_nowhere(name))
+        return;
     note(flat, name, value, unreadable);
     if (flat->prefix.n > 0 && !spring_concerns(flat->prefix, name))
         return;
