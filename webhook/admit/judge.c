@@ -13,38 +13,56 @@ void judged_done(struct judged *judged)
     buf_done(&judged->patch);
 }
 
-static bool note_name(struct arena *arena, struct arena_list *names, struct str name)
+/* The ConfigMaps to look at live. */
+struct to_look_at {
+    struct arena *arena;
+    const struct config_maps *known;
+    struct str name_space;
+    bool all; /* also those that are known */
+    struct arena_list names;
+};
+
+static bool note_name(struct to_look_at *to, struct str name)
 {
     if (str_is_null(name) || name.n == 0)
         return true;
-    for (size_t i = 0; i < names->count; i++) {
-        if (str_eq(((const struct str *)names->items)[i], name))
+    if (!to->all && to->known != NULL &&
+        config_maps_find(to->known, to->name_space, name) != NULL)
+        return true;
+    for (size_t i = 0; i < to->names.count; i++) {
+        if (str_eq(((const struct str *)to->names.items)[i], name))
             return true;
     }
-    struct str *slot = arena_list_add(arena, names, sizeof(*slot));
+    struct str *slot = arena_list_add(to->arena, &to->names, sizeof(*slot));
     if (slot == NULL)
         return false;
-    *slot = arena_str(arena, name);
-    return !arena->failed;
+    *slot = arena_str(to->arena, name);
+    return !to->arena->failed;
 }
 
-/* Only for a denial: what to look at once more before it is said. */
-static bool note_config_maps(struct arena *arena, const struct workload *workload,
-                             struct judged *judged)
+/* For a denial all that it can rest on, to be looked at once more before it is said;
+ * otherwise what is not known, since only some names are kept (kube/sources.h). The
+ * remote configuration comes first: it outranks the others, and only so many are looked
+ * at. Variables that say nothing about registries are worth no call. */
+static bool note_config_maps(struct arena *arena, const struct admit_input *input,
+                             const struct policy_target *target,
+                             const struct workload *workload, struct judged *judged)
 {
     const struct container_spec *container = &workload->container;
-    struct arena_list names = {.items = NULL};
-    bool good = true;
-    if (judged->decision.allowed)
-        return true;
+    struct to_look_at to = {.arena = arena,
+                            .known = input->config_maps,
+                            .name_space = workload->name_space,
+                            .all = !judged->decision.allowed};
+    bool good = !workload->remote_readable || note_name(&to, workload->remote.name);
     for (size_t i = 0; i < container->env_from_count && good; i++)
-        good = note_name(arena, &names, container->env_from[i].cm_name);
-    for (size_t i = 0; i < container->env_count && good; i++)
-        good = note_name(arena, &names, container->env[i].cm_name);
-    if (workload->has_remote && good)
-        good = note_name(arena, &names, workload->remote.name);
-    judged->config_map_names = names.items;
-    judged->config_map_count = names.count;
+        good = note_name(&to, container->env_from[i].cm_name);
+    for (size_t i = 0; i < container->env_count && good; i++) {
+        const struct env_var *var = &container->env[i];
+        if (!str_is_null(var->cm_name) && object_reads(target->prefix, var->name))
+            good = note_name(&to, var->cm_name);
+    }
+    judged->config_map_names = to.names.items;
+    judged->config_map_count = to.names.count;
     return good;
 }
 
@@ -89,7 +107,7 @@ static bool judge_deployment(struct arena *arena, const struct admit_input *inpu
                            &judged->decision))
         return err_nomem(err);
     /* The patch frees what it replaces, and findings quote it. */
-    return note_config_maps(arena, &workload, judged) &&
+    return note_config_maps(arena, input, target, &workload, judged) &&
                    findings_own(arena, &judged->decision.findings)
                ? make_patch(review, judged, err)
                : err_nomem(err);

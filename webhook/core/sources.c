@@ -123,7 +123,7 @@ static bool is_java_options(struct str name)
            str_eq(name, STR("JDK_JAVA_OPTIONS")) || str_eq(name, STR("_JAVA_OPTIONS"));
 }
 
-static bool matters(struct str prefix, struct str name)
+bool sources_matter(struct str prefix, struct str name)
 {
     return spring_concerns(prefix, name) || loads_configuration(name) ||
            is_java_options(name);
@@ -367,7 +367,7 @@ static void read_env(struct reader *reader, const bool *skip)
         bool fresh;
         if (strmap_put(reader->arena, &reader->names, var->name, i, &fresh) == NULL)
             return;
-        bool relevant = matters(reader->prefix, var->name);
+        bool relevant = sources_matter(reader->prefix, var->name);
         if (!fresh || relevant)
             place.path =
                 arena_printf(reader->arena, "spec.template.spec.containers[%zu].env[%zu]",
@@ -404,7 +404,7 @@ static void read_map(struct reader *reader, struct str prefix,
         if (prefix.n > 0)
             name =
                 arena_printf(reader->arena, "%.*s%.*s", STR_ARG(prefix), STR_ARG(name));
-        if (!matters(reader->prefix, name))
+        if (!sources_matter(reader->prefix, name))
             continue;
         bool fresh;
         if (strmap_put(reader->arena, &reader->names, name, i, &fresh) == NULL)
@@ -536,7 +536,7 @@ static const struct kv *next_that_matters(struct str prefix, const struct config
 {
     while (*at < map->data_count) {
         const struct kv *entry = &map->data[(*at)++];
-        if (matters(prefix, entry->key))
+        if (sources_matter(prefix, entry->key))
             return entry;
     }
     return NULL;

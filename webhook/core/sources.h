@@ -50,6 +50,9 @@ static inline const struct declaration *sources_at(const struct sources *sources
 void sources_read(struct arena *arena, struct str prefix, const struct workload *workload,
                   const bool *skip_env, struct sources *ret_sources);
 
+/* Does a variable of this name say, or bring in, anything about registries? */
+bool sources_matter(struct str prefix, struct str name);
+
 /* Do the two ConfigMaps have the same texts under every name that matters here, also
  * under those whose texts are not looked into? */
 bool sources_same_config_map(struct str prefix, const struct config_map *a,

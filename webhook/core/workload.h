@@ -79,7 +79,8 @@ struct workload {
     size_t config_map_count;
     bool config_maps_unseen; /* nobody looks at ConfigMaps: none can be known */
     struct remote_config remote;
-    bool has_remote; /* REMOTE_CONFIG_NAME (or its convention) names one */
+    bool has_remote;      /* REMOTE_CONFIG_NAME (or its convention) names one */
+    bool remote_readable; /* and its name can be told */
 };
 
 #define ANNOTATION_INJECTED "nvcf-registry-webhook/injected"
