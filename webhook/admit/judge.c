@@ -157,38 +157,73 @@ static bool is_policy(const struct admit_input *input, const struct review *revi
            (!str_is_null(text) && str_find(text, STR(POLICY_API_VERSION)) < text.n);
 }
 
-/* A ConfigMap is the remote configuration by its name; anything else whose name ends in
- * -env is an environment (nvcf-facts.md, part 1). */
-static bool read_alone(struct arena *arena, struct str prefix,
-                       const struct config_map *map, bool is_remote,
-                       struct remote_config *ret_remote)
+/* What a ConfigMap alone is judged as. */
+enum { AS_ENV = 1, AS_REMOTE = 2 };
+
+static bool has_files(const struct config_map *map)
 {
-    if (!is_remote)
-        return true;
+    for (size_t i = 0; i < map->data_count; i++) {
+        struct str key = map->data[i].key;
+        if (str_ends(key, STR(".yaml")) || str_ends(key, STR(".yml")) ||
+            str_ends(key, STR(".properties")))
+            return true;
+    }
+    return false;
+}
+
+/* By its name it is the remote configuration or an environment, as the charts name them
+ * (nvcf-facts.md, part 1). One of another name, which the webhook's configuration sends
+ * because somebody listed it, is an environment, and where it has files a remote
+ * configuration too: only the Deployment that refers to it knows. */
+static unsigned ways_of(const struct config_map *map, unsigned by_name)
+{
+    return by_name == AS_REMOTE || !has_files(map) ? by_name : AS_ENV | AS_REMOTE;
+}
+
+static bool read_alone(struct arena *arena, struct str prefix,
+                       const struct config_map *map, struct remote_config *ret_remote)
+{
     *ret_remote = (struct remote_config){.name = map->name, .known = true};
     return remote_config_read(arena, prefix, map->data, map->data_count, ret_remote);
 }
 
-static bool judge_for_target(struct arena *arena, const struct admit_input *input,
-                             const struct policy_target *target,
-                             const struct config_map *map,
-                             const struct config_map *old_map, bool is_remote,
-                             struct decision *ret_decision, bool *ret_concerned)
+struct alone {
+    const struct config_map *map, *old_map; /* the latter may be NULL */
+    unsigned by_name;                       /* AS_REMOTE or AS_ENV */
+};
+
+static bool judge_as_env(struct arena *arena, const struct admit_input *input,
+                         const struct policy_target *target, const struct alone *alone,
+                         struct decision *ret_decision, bool *ret_concerned)
 {
-    struct remote_config remote;
-    struct remote_config old_remote;
-    if (!read_alone(arena, target->prefix, map, is_remote, &remote) ||
-        (old_map != NULL &&
-         !read_alone(arena, target->prefix, old_map, is_remote, &old_remote)))
-        return false;
-    const struct config_map_input alone = {
+    const struct config_map_input map = {
         .prefix = target->prefix,
-        .config_map = is_remote ? NULL : map,
-        .old_config_map = is_remote ? NULL : old_map,
-        .remote = is_remote ? &remote : NULL,
-        .old_remote = is_remote && old_map != NULL ? &old_remote : NULL,
+        .config_map = alone->map,
+        .old_config_map = alone->old_map,
     };
-    return decide_config_map(arena, input->policy, &alone, ret_decision, ret_concerned);
+    return decide_config_map(arena, input->policy, &map, ret_decision, ret_concerned);
+}
+
+static bool judge_as_remote(struct arena *arena, const struct admit_input *input,
+                            const struct policy_target *target, const struct alone *alone,
+                            struct decision *ret_decision, bool *ret_concerned)
+{
+    struct remote_config remote, old_remote;
+    if (!read_alone(arena, target->prefix, alone->map, &remote) ||
+        (alone->old_map != NULL &&
+         !read_alone(arena, target->prefix, alone->old_map, &old_remote)))
+        return false;
+    /* A file that cannot be read is nobody's fault where nothing says that it is the
+     * API's. */
+    *ret_concerned = false;
+    if (alone->by_name != AS_REMOTE && remote.prop_count == 0)
+        return true;
+    const struct config_map_input map = {
+        .prefix = target->prefix,
+        .remote = &remote,
+        .old_remote = alone->old_map != NULL ? &old_remote : NULL,
+    };
+    return decide_config_map(arena, input->policy, &map, ret_decision, ret_concerned);
 }
 
 /* Which target's decision is answered, where there are several: a denial, then one that
@@ -200,6 +235,30 @@ static int weight(const struct decision *decision, bool by_label)
            (findings_count(&decision->findings) > 0 ? 2 : 0) + (by_label ? 1 : 0);
 }
 
+static bool judge_ways(struct arena *arena, const struct admit_input *input,
+                       const struct policy_target *target, const struct alone *alone,
+                       bool by_label, int *heaviest, struct judged *judged)
+{
+    unsigned ways = ways_of(alone->map, alone->by_name);
+    for (unsigned way = AS_ENV; way <= AS_REMOTE; way <<= 1) {
+        struct decision decision = {.allowed = true};
+        bool concerned = false;
+        if ((ways & way) == 0)
+            continue;
+        if (!(way == AS_ENV ? judge_as_env : judge_as_remote)(arena, input, target, alone,
+                                                              &decision, &concerned))
+            return false;
+        int heavy = weight(&decision, by_label);
+        if ((!concerned && !by_label) || heavy <= *heaviest)
+            continue;
+        *heaviest = heavy;
+        judged->concerned = true;
+        judged->target = target->prefix;
+        judged->decision = decision;
+    }
+    return true;
+}
+
 static bool judge_config_map(struct arena *arena, const struct admit_input *input,
                              struct review *review, struct judged *judged,
                              struct err *err)
@@ -209,9 +268,6 @@ static bool judge_config_map(struct arena *arena, const struct admit_input *inpu
     if (is_policy(input, review, review->name, text))
         return str_is_null(text) ? missing_policy(arena, judged, err)
                                  : judge_policy(arena, text, judged, err);
-    bool is_remote = str_ends(review->name, STR("-remote-config"));
-    if (!is_remote && !str_ends(review->name, STR("-env")))
-        return true;
     struct config_map map;
     struct config_map old_map;
     bool has_old = review->old_object != NULL;
@@ -220,25 +276,23 @@ static bool judge_config_map(struct arena *arena, const struct admit_input *inpu
          !object_config_map(arena, review->name_space, review->old_object, &old_map)))
         return err_nomem(err);
     map.name = review->name;
-    const struct policy_target *by_label = object_target(
-        arena, input->policy, review->name_space, review->object, review->old_object);
+    bool is_remote = str_ends(map.name, STR("-remote-config"));
+    bool is_env = str_ends(map.name, STR("-env"));
+    const struct alone alone = {&map, has_old ? &old_map : NULL,
+                                is_remote ? AS_REMOTE : AS_ENV};
+    /* One of another name that says nothing about registries is not looked at, whoever
+     * labels it. */
+    const struct policy_target *by_label =
+        is_remote || is_env ? object_target(arena, input->policy, review->name_space,
+                                            review->object, review->old_object)
+                            : NULL;
     int heaviest = -1;
     for (size_t i = 0; i < input->policy->target_count; i++) {
         const struct policy_target *target = &input->policy->targets[i];
-        struct decision decision;
-        bool concerned;
-        if (!str_eq(target->name_space, review->name_space))
-            continue;
-        if (!judge_for_target(arena, input, target, &map, has_old ? &old_map : NULL,
-                              is_remote, &decision, &concerned))
+        if (str_eq(target->name_space, review->name_space) &&
+            !judge_ways(arena, input, target, &alone, target == by_label, &heaviest,
+                        judged))
             return err_nomem(err);
-        int heavy = weight(&decision, target == by_label);
-        if ((!concerned && target != by_label) || heavy <= heaviest)
-            continue;
-        heaviest = heavy;
-        judged->concerned = true;
-        judged->target = target->prefix;
-        judged->decision = decision;
     }
     return findings_own(arena, &judged->decision.findings) || err_nomem(err);
 }
