@@ -463,13 +463,46 @@ static void one_look_leads_to_the_next(void **state)
                                    "\"REMOTE_CONFIG_NAME\"}}}",
                                    ""),
                         "collision");
-    assert_int_equal(api_count(it->server, "GET " MAPS "/special"), 2);
+    assert_int_equal(api_count(it->server, "GET " MAPS "/special"), 4);
+    assert_int_equal(api_count(it->server, "GET " MAPS "/special-ncp"), 2);
     api_set(it->server, "GET " MAPS "/special", 200,
             MAP("nvcf", "special", "2", "{\"a\":\"b\"}"));
     api_set(it->server, "GET " MAPS "/nvcf-api-env", 200,
             MAP("nvcf", "nvcf-api-env", "3", "{\"A\":\"b\"}"));
     assert_string_equal(allowed_by(it, "", FROM("nvcf-api-env") "," FROM("extra")),
                         "yes");
+}
+
+#define REMOTE(name) "{\"name\":\"REMOTE_CONFIG_NAME\",\"value\":\"" name "\"}"
+#define SIBLING      "nvcf-api-remote-config-ncp"
+
+/* That it is not in the cache means that it is not there; where the cache would not keep
+ * it, it is looked for. */
+static void a_profile_has_a_sibling(void **state)
+{
+    struct fixture *it = *state;
+    const char *env = REMOTE("nvcf-api-remote-config");
+    const char *get = "GET " MAPS "/" SIBLING;
+    start_with(it, LIST(MAP("nvcf", "nvcf-api-remote-config", "2", "{\"a\":\"b\"}")), 1);
+    assert_string_equal(allowed_by(it, env, ""), "yes");
+    assert_int_equal(LOOKED(it), 0);
+    api_set(it->server, "GET " MAPS "/special", 200,
+            MAP("nvcf", "special", "2", "{\"a\":\"b\"}"));
+    api_set(it->server, "GET " MAPS "/special-ncp", 404, "{}");
+    assert_string_equal(allowed_by(it, REMOTE("special"), ""), "yes");
+    api_set(it->server, "GET " MAPS "/special-ncp", 200,
+            MAP("nvcf", "special-ncp", "2", TAKEOVER));
+    assert_string_equal(allowed_by(it, REMOTE("special"), ""), "collision");
+    cluster_free(it->cluster);
+    it->cluster = NULL;
+    start_with(it,
+               LIST(MAP("nvcf", "nvcf-api-remote-config", "2",
+                        "{\"a\":\"b\"}") "," MAP("nvcf", SIBLING, "2", TAKEOVER)),
+               2);
+    assert_string_equal(allowed_by(it, env, ""), "collision");
+    assert_int_equal(api_count(it->server, get), 1); /* the denial was confirmed */
+    api_set(it->server, get, 200, MAP("nvcf", SIBLING, "3", "{\"a\":\"b\"}"));
+    assert_string_equal(allowed_by(it, env, ""), "yes");
 }
 
 static void only_so_many_are_looked_at(void **state)
@@ -566,6 +599,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_denial_is_confirmed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_kept_is_looked_at, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_look_leads_to_the_next, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_profile_has_a_sibling, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_so_many_are_looked_at, set_up, tear_down),
         cmocka_unit_test_setup_teardown(admissions_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(allocations_fail, set_up, tear_down),

@@ -3,6 +3,7 @@
 
 #include "admit/object.h"
 #include "admit/patch_json.h"
+#include "admit/remote_maps.h"
 #include "policy/policy_load.h"
 #include "policy/remote.h"
 
@@ -40,6 +41,16 @@ static bool note_name(struct to_look_at *to, struct str name)
     return !to->arena->failed;
 }
 
+/* Of a profile's sibling that the cache would keep, absence there is knowledge: it is no
+ * reason for a call at each admission. */
+static bool note_sibling(struct to_look_at *to, struct str name)
+{
+    if (to->known != NULL && remote_maps_named(name) &&
+        config_maps_find(to->known, to->name_space, name) == NULL)
+        return true;
+    return note_name(to, name);
+}
+
 /* For a denial all that it can rest on, to be looked at once more before it is said;
  * otherwise what is not known, since only some names are kept (kube/sources.h). The
  * remote configuration comes first: it outranks the others, and only so many are looked
@@ -53,7 +64,9 @@ static bool note_config_maps(struct arena *arena, const struct admit_input *inpu
                             .known = input->config_maps,
                             .name_space = workload->name_space,
                             .all = !judged->decision.allowed};
-    bool good = !workload->remote_readable || note_name(&to, workload->remote.name);
+    bool good = true;
+    for (size_t i = 0; i < workload->remote_name_count && good; i++)
+        good = (i == 0 ? note_name : note_sibling)(&to, workload->remote_names[i]);
     for (size_t i = 0; i < container->env_from_count && good; i++)
         good = note_name(&to, container->env_from[i].cm_name);
     for (size_t i = 0; i < container->env_count && good; i++) {
@@ -177,7 +190,7 @@ static bool has_files(const struct config_map *map)
  * configuration too: only the Deployment that refers to it knows. */
 static unsigned ways_of(const struct config_map *map, unsigned by_name)
 {
-    return by_name == AS_REMOTE || !has_files(map) ? by_name : AS_ENV | AS_REMOTE;
+    return (by_name & AS_REMOTE) != 0 || !has_files(map) ? by_name : AS_ENV | AS_REMOTE;
 }
 
 static bool read_alone(struct arena *arena, struct str prefix,
@@ -189,7 +202,7 @@ static bool read_alone(struct arena *arena, struct str prefix,
 
 struct alone {
     const struct config_map *map, *old_map; /* the latter may be NULL */
-    unsigned by_name;                       /* AS_REMOTE or AS_ENV */
+    unsigned by_name; /* AS_…; both: "…-remote-config-env" can be either */
 };
 
 static bool judge_as_env(struct arena *arena, const struct admit_input *input,
@@ -216,7 +229,7 @@ static bool judge_as_remote(struct arena *arena, const struct admit_input *input
     /* A file that cannot be read is nobody's fault where nothing says that it is the
      * API's. */
     *ret_concerned = false;
-    if (alone->by_name != AS_REMOTE && remote.prop_count == 0)
+    if ((alone->by_name & AS_REMOTE) == 0 && remote.prop_count == 0)
         return true;
     const struct config_map_input map = {
         .prefix = target->prefix,
@@ -276,10 +289,11 @@ static bool judge_config_map(struct arena *arena, const struct admit_input *inpu
          !object_config_map(arena, review->name_space, review->old_object, &old_map)))
         return err_nomem(err);
     map.name = review->name;
-    bool is_remote = str_ends(map.name, STR("-remote-config"));
+    bool is_remote = remote_maps_named(map.name);
     bool is_env = str_ends(map.name, STR("-env"));
     const struct alone alone = {&map, has_old ? &old_map : NULL,
-                                is_remote ? AS_REMOTE : AS_ENV};
+                                (is_remote ? AS_REMOTE : 0u) |
+                                    (is_env || !is_remote ? AS_ENV : 0u)};
     /* One of another name that says nothing about registries is not looked at, whoever
      * labels it. */
     const struct policy_target *by_label =

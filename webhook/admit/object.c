@@ -3,9 +3,9 @@
  * types before it calls, and offline `kubectl apply` will. */
 #include "admit/object.h"
 
+#include "admit/remote_maps.h"
 #include "core/decide.h"
 #include "core/sources.h"
-#include "policy/remote.h"
 
 struct str object_text(const json_t *object, const char *member)
 {
@@ -236,16 +236,6 @@ static bool is_unchanged(const json_t *container, const json_t *object,
     return true;
 }
 
-static const struct config_map *find_map(const struct workload *workload, struct str name)
-{
-    for (size_t i = 0; i < workload->config_map_count && !str_is_null(name); i++) {
-        const struct config_map *map = &workload->config_maps[i];
-        if (str_eq(map->name, name) && str_eq(map->name_space, workload->name_space))
-            return map;
-    }
-    return NULL;
-}
-
 /* Null: it has no such key. */
 static struct str map_value(const struct config_map *map, struct str key)
 {
@@ -261,7 +251,7 @@ static struct str env_value(const struct workload *workload, const struct env_va
 {
     struct str value = var->value;
     if (var->has_value_from)
-        value = map_value(find_map(workload, var->cm_name), var->cm_key);
+        value = map_value(remote_maps_find(workload, var->cm_name), var->cm_key);
     *ret_readable = !str_is_null(value) && str_index(value, 0, '$') == value.n;
     return *ret_readable ? value : var->from_what;
 }
@@ -281,8 +271,8 @@ static struct str look_up(const struct workload *workload, struct str name,
         const struct env_from *from = &container->env_from[i];
         if (!str_starts(name, from->prefix))
             continue;
-        struct str value =
-            map_value(find_map(workload, from->cm_name), str_skip(name, from->prefix.n));
+        struct str value = map_value(remote_maps_find(workload, from->cm_name),
+                                     str_skip(name, from->prefix.n));
         if (!str_is_null(value))
             return value;
     }
@@ -291,11 +281,12 @@ static struct str look_up(const struct workload *workload, struct str name,
 
 static const struct str remote_enabled = STR("REMOTE_CONFIG_ENABLED");
 static const struct str remote_name = STR("REMOTE_CONFIG_NAME");
+static const struct str active_profiles = STR("SPRING_PROFILES_ACTIVE");
 
 bool object_reads(struct str prefix, struct str variable)
 {
     return str_eq(variable, remote_enabled) || str_eq(variable, remote_name) ||
-           sources_matter(prefix, variable);
+           str_eq(variable, active_profiles) || sources_matter(prefix, variable);
 }
 
 /* Spring's conditions on a property take everything but "false" for on. */
@@ -309,14 +300,15 @@ static bool read_remote(struct arena *arena, struct str prefix, struct workload 
     if (str_is_null(name) || name.n == 0)
         return true;
     workload->has_remote = true;
-    workload->remote_readable = readable;
     workload->remote = (struct remote_config){.name = name, .problem = STR("")};
-    const struct config_map *map = readable ? find_map(workload, name) : NULL;
-    if (map == NULL)
+    if (!readable)
         return true;
-    workload->remote.known = true;
-    return remote_config_read(arena, prefix, map->data, map->data_count,
-                              &workload->remote);
+    bool certain;
+    struct str profiles = look_up(workload, active_profiles, &certain);
+    certain = certain && !str_is_null(profiles);
+    if (!certain)
+        profiles = STR("ncp"); /* what the charts set */
+    return remote_maps_read(arena, prefix, name, profiles, certain, workload);
 }
 
 static struct str annotation(const json_t *object, const char *name)

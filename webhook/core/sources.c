@@ -501,7 +501,6 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
                                "outranks the environment",
                                STR_ARG(remote->name)),
             unknown_advice(reader));
-        return;
     }
     if (remote->problem.n > 0)
         opaque(reader, &place, STR(""),
@@ -511,6 +510,10 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
                "correct the YAML");
     for (size_t i = 0; i < remote->prop_count; i++) {
         const struct remote_prop *prop = &remote->props[i];
+        if (prop->config_map.n > 0 &&
+            (i == 0 || prop[-1].config_map.p != prop->config_map.p))
+            place.source = arena_printf(reader->arena, "remoteConfig/%.*s",
+                                        STR_ARG(prop->config_map));
         place.path = prop->name;
         read_property(reader, &place, prop->name, prop->value, !prop->unreadable, false,
                       false, STR(""));

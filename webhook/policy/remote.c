@@ -37,9 +37,10 @@ static void keep(struct flat *flat, struct str name, struct str value, bool unre
     struct item *item = arena_list_add(flat->arena, &flat->items, sizeof(*item));
     if (item == NULL)
         return;
-    item->prop = (struct remote_prop){
-        arena_str(flat->arena, name),
-        arena_str(flat->arena, utf8_cut(value, VALUE_LIMIT)), unreadable};
+    item->prop =
+        (struct remote_prop){arena_str(flat->arena, name),
+                             arena_str(flat->arena, utf8_cut(value, VALUE_LIMIT)),
+                             unreadable, flat->conditional, STR("")};
     if (flat->conditional)
         return;
     bool fresh;
