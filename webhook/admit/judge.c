@@ -14,6 +14,10 @@ void judged_done(struct judged *judged)
     buf_done(&judged->patch);
 }
 
+/* More than are ever looked at (app/cluster.h), so that a review of a hundred thousand
+ * names does not compare each with all. */
+#define NAMES_MAXIMUM 64u
+
 /* The ConfigMaps to look at live. */
 struct to_look_at {
     struct arena *arena;
@@ -25,7 +29,7 @@ struct to_look_at {
 
 static bool note_name(struct to_look_at *to, struct str name)
 {
-    if (str_is_null(name) || name.n == 0)
+    if (str_is_null(name) || name.n == 0 || to->names.count == NAMES_MAXIMUM)
         return true;
     if (!to->all && to->known != NULL &&
         config_maps_find(to->known, to->name_space, name) != NULL)
