@@ -150,6 +150,12 @@ targets=(--set-json 'targets=[{"namespace": "a", "selector": {"app": "x", "tier"
     {"namespace": "a", "selector": {"app": "z"}, "container": "api", "prefix": "NVCF"},
     {"namespace": "b", "selector": {"app": "x"}, "container": "api", "prefix": "NVCT"}]')
 
+# Which ConfigMaps the API server sends.
+sent() {
+    q '.[] | select(.kind == "ValidatingWebhookConfiguration") | .webhooks[].matchConditions[] |
+        select(.name == "configuration-of-the-api") | .expression'
+}
+
 with_helm() {
     local v values
     v=$("$HELM" version --template '{{.Version}}')
@@ -184,8 +190,10 @@ with_helm() {
     is "$v: a Role in each target's namespace" 'a b elsewhere' "$(q '[.[] | select(.kind == "Role") | .metadata.namespace] | sort | join(" ")')"
     like "$v: ConfigMaps by the labels of each target" \
         "'app' in o.metadata.labels && o.metadata.labels\['app'\] == 'x' && 'tier' in .* == 'y' \|\| 'app' in .* == 'z'" \
-        "$(q '.[] | select(.kind == "ValidatingWebhookConfiguration") | .webhooks[].matchConditions[] |
-            select(.name == "configuration-of-the-api") | .expression')"
+        "$(sent)"
+    like "$v: a profile may follow the remote configuration's name, there" "matches\\('-\\(env\\$\\|remote-config\\(-\\|\\$\\)\\)'\\)" "$(sent)"
+    like "$v: and in the suffixes" "endsWith\\('nvct-api-remote-config'\\) \\|\\| object.metadata.name.contains\\('nvct-api-remote-config-'\\) \\|\\|" "$(sent)"
+    unlike "$v: no other's" "contains\\('nvct-api-env" "$(sent)"
     is "$v: a webhook for each target, told apart" \
         'api.a.mutate api-2.a.mutate api.b.mutate' "$(q '[.[] | select(.kind == "MutatingWebhookConfiguration") |
         .webhooks[].name | sub(".nvcf-registry-webhook.dev$"; "")] | join(" ")')"

@@ -63,6 +63,49 @@ is 'and not watched' 0 "$(seen 'y-env')"
 kill -TERM "$sources_pid"
 end_of "$sources_pid" 50 || true
 
+# --- ConfigMaps that are not kept, and the sibling for a profile, that is ------------------------
+kubectl create namespace nvcf >/dev/null
+docker=NVCF_REGISTRIES_RECOGNIZED_CONTAINER_DOCKER_HOSTNAME
+kubectl -n nvcf create configmap extra --from-literal=$docker=m.example >/dev/null
+kubectl -n nvcf create configmap harmless --from-literal=a=b >/dev/null
+kubectl -n nvcf create configmap nvcf-api-remote-config --from-literal=nvcf-api.yaml='a: 1' >/dev/null
+kubectl -n nvcf create configmap nvcf-api-remote-config-ncp \
+    --from-literal=nvcf-api.yaml='nvcf.registries.recognized.container.docker.hostname: m.example' >/dev/null
+port=$(free_port)
+METRICS_URL=http://127.0.0.1:$(free_port)
+background serve "$NRW_BIN" serve --demo --kubeconfig "$admin" --listen "127.0.0.1:$port" \
+    --metrics-listen "${METRICS_URL#http://}" --drain-seconds 0
+serve_pid=$REPLY
+ok 'a server is ready' until_ok 150 ready
+asked() { # CONFIGMAP REMOTE -> whether it is allowed, and the findings
+    jq -n --arg from "$1" --arg remote "$2" '{apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview", request: {uid: "1",
+        kind: {group: "apps", version: "v1", kind: "Deployment"}, namespace: "nvcf", name: "nvcf-api", operation: "CREATE",
+        object: {apiVersion: "apps/v1", kind: "Deployment", metadata: {name: "nvcf-api", namespace: "nvcf",
+        labels: {"app.kubernetes.io/name": "helm-nvcf-api"}}, spec: {template: {spec: {containers: [{name: "helm-nvcf-api",
+        env: [{name: "REMOTE_CONFIG_NAME", value: $remote}], envFrom: [{configMapRef: {name: $from}}]}]}}}}}}' |
+        curl -sk --data-binary @- -H 'Content-Type: application/json' "https://127.0.0.1:$port/mutate" |
+        jq -r '.response | "\(.allowed) \(.auditAnnotations.findings)"'
+}
+calls() {
+    curl -sf "$METRICS_URL/metrics" |
+        awk '/kube_requests_total[{]verb="get",resource="configmaps"/ { n += $NF } END { print n + 0 }'
+}
+like 'a ConfigMap of any name is judged with its Deployment' '^false BuiltinCollision' "$(asked extra '')"
+is 'one that says nothing is no hindrance' 'true MissingRegistry' "$(asked harmless '')"
+like 'one that is not there is opaque' '^true .*OpaqueSource' "$(asked gone '')"
+like 'the sibling for a profile takes nothing over either' '^false BuiltinCollision' "$(asked harmless nvcf-api-remote-config)"
+kubectl -n nvcf delete configmap nvcf-api-remote-config-ncp >/dev/null
+kubectl -n nvcf create configmap nvcf-api-env --from-literal=a=b >/dev/null
+settled() { [[ $(asked nvcf-api-env nvcf-api-remote-config) == true* ]]; }
+ok 'without one all is well' until_ok 50 settled
+sleep 1 # the watch
+before=$(calls)
+isnt 'calls are counted' 0 "$before"
+is 'and what the charts make' 'true MissingRegistry' "$(asked nvcf-api-env nvcf-api-remote-config)"
+is 'costs no call' "$before" "$(calls)"
+kill -TERM "$serve_pid"
+end_of "$serve_pid" 100 || true
+
 # --- token rotation ---------------------------------------------------------------------------
 kubectl -n probe create secret generic first >/dev/null
 kubectl -n probe create secret generic second >/dev/null

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "admit/config_maps.h"
+#include "app/admission.h"
 #include "app/cluster.h"
 #include "tests/unit/support/api_server.h"
 #include "tests/unit/support/publish_fixture.h"
@@ -284,6 +285,14 @@ static struct config_maps *known_maps(const char *text)
     return maps;
 }
 
+static struct config_maps *look(struct cluster *cluster, const struct config_maps *known,
+                                struct str name_space, const struct str *names,
+                                size_t count)
+{
+    struct cluster_look first = {.count = 0};
+    return cluster_confirm(cluster, &first, known, name_space, names, count);
+}
+
 static void a_denial_is_confirmed(void **state)
 {
     struct fixture *it = *state;
@@ -294,8 +303,7 @@ static void a_denial_is_confirmed(void **state)
     const struct str names[] = {STR("gone"), STR("a-env")};
     const char *get = "GET " MAPS "/a-env";
     api_set(it->server, get, 200, MAP("nvcf", "a-env", "2", "{\"A\":\"new\"}"));
-    struct config_maps *fresh =
-        cluster_confirm(it->cluster, known, STR("nvcf"), names, 2);
+    struct config_maps *fresh = look(it->cluster, known, STR("nvcf"), names, 2);
     assert_non_null(fresh);
     const struct config_map *map = config_maps_find(fresh, STR("nvcf"), STR("a-env"));
     assert_int_equal(map->data_count, 1);
@@ -310,33 +318,210 @@ static void a_denial_is_confirmed(void **state)
     };
     for (size_t i = 0; i < NRW_COUNT(no_news); i++) {
         api_set(it->server, get, 200, no_news[i]);
-        fresh = cluster_confirm(it->cluster, known, STR("nvcf"), names, 2);
+        fresh = look(it->cluster, known, STR("nvcf"), names, 2);
         if (fresh != NULL)
             fail_msg("taken: %s", no_news[i]);
     }
     api_set(it->server, get, 403, API_FORBIDDEN("get"));
-    assert_null(cluster_confirm(it->cluster, known, STR("nvcf"), names, 2));
+    assert_null(look(it->cluster, known, STR("nvcf"), names, 2));
     api_set_silent(it->server, get);
     int64_t since = clock_mono_millis();
-    assert_null(cluster_confirm(it->cluster, known, STR("nvcf"), names, 2));
+    assert_null(look(it->cluster, known, STR("nvcf"), names, 2));
     assert_in_range(clock_mono_millis() - since, 400, 1500); /* the time of a request */
     /* Names that none can have, and none at all. */
     static char longest[300];
     memset(longest, 'a', sizeof(longest) - 1);
     const struct str endless[] = {str_of(longest)};
-    assert_null(cluster_confirm(it->cluster, known, STR("nvcf"), endless, 1));
-    assert_null(cluster_confirm(it->cluster, known, endless[0], names, 2));
-    assert_null(cluster_confirm(it->cluster, NULL, STR("nvcf"), NULL, 0));
+    assert_null(look(it->cluster, known, STR("nvcf"), endless, 1));
+    assert_null(look(it->cluster, known, endless[0], names, 2));
+    assert_null(look(it->cluster, NULL, STR("nvcf"), NULL, 0));
     api_set(it->server, get, 200, MAP("nvcf", "a-env", "2", "{\"A\":\"new\"}"));
     for (unsigned long k = 1; k < 60; k++) { /* never something in between */
         mem_fail_nth(k);
-        fresh = cluster_confirm(it->cluster, known, STR("nvcf"), names, 2);
+        fresh = look(it->cluster, known, STR("nvcf"), names, 2);
         mem_fail_nth(0);
         map = fresh != NULL ? config_maps_find(fresh, STR("nvcf"), STR("a-env")) : NULL;
         assert_true(fresh == NULL ||
                     (map->data_count == 1 && str_eq(map->data[0].value, STR("new"))));
         config_maps_free(fresh);
     }
+}
+
+/* --- what the cache does not keep ------------------------------------------------- */
+
+#define DOCKER     "NVCF_REGISTRIES_RECOGNIZED_CONTAINER_DOCKER_HOSTNAME"
+#define FROM(name) "{\"configMapRef\":{\"name\":\"" name "\"}}"
+#define TAKEOVER                                                                         \
+    "{\"x.yaml\":\"nvcf: {registries: {recognized: {container: {docker: "                \
+    "{hostname: m.example}}}}}\"}"
+
+static const char *allowed_by(struct fixture *it, const char *env, const char *env_from)
+{
+    static char body[8192];
+    snprintf(body, sizeof(body),
+             "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\","
+             "\"request\":{\"uid\":\"1\",\"kind\":{\"group\":\"apps\",\"version\":\"v1\","
+             "\"kind\":\"Deployment\"},\"namespace\":\"nvcf\",\"name\":\"nvcf-api\","
+             "\"operation\":\"CREATE\",\"object\":{\"apiVersion\":\"apps/v1\",\"kind\":"
+             "\"Deployment\",\"metadata\":{\"name\":\"nvcf-api\",\"namespace\":\"nvcf\","
+             "\"labels\":{\"app.kubernetes.io/name\":\"helm-nvcf-api\"}},\"spec\":"
+             "{\"template\":{\"spec\":{\"containers\":[{\"name\":\"helm-nvcf-api\","
+             "\"env\":[%s],\"envFrom\":[%s]}]}}}}}}",
+             env, env_from);
+    static struct handlers handlers;
+    handlers = (struct handlers){.snapshots = it->app.snapshots,
+                                 .health = &it->app.health,
+                                 .metrics = it->app.metrics,
+                                 .cluster = it->cluster};
+    struct net_response response = {.status = 200};
+    buf_init(&response.body, 1u << 20);
+    admission_answer(&handlers, ADMIT_MUTATE, str_of(body), &response);
+    struct str text = buf_view(&response.body);
+    bool allowed = str_find(text, STR("\"allowed\":true")) < text.n;
+    bool denied = str_find(text, STR("\"allowed\":false")) < text.n;
+    bool collides = str_find(text, STR("BuiltinCollision")) < text.n;
+    bool opaque = str_find(text, STR("OpaqueSource")) < text.n;
+    bool patched = str_find(text, STR("JSONPatch")) < text.n;
+    buf_done(&response.body);
+    assert_true(allowed != denied && patched == allowed);
+    if (denied)
+        return collides ? "collision" : "denied";
+    return opaque ? "opaque" : "yes";
+}
+
+/* With these in the cache. */
+static void start_with(struct fixture *it, const char *list, size_t count)
+{
+    api_set(it->server, "GET " POLICIES, 200, LIST(POLICY("1", GOOD)));
+    api_set(it->server, "GET " MAPS, 200, list);
+    api_set(it->server, "GET " MAPS "/", 404, API_STATUS("404", "NotFound", "none"));
+    api_set(it->server, EVENTS, 201, NULL);
+    start(it);
+    assert_true(AWAIT(has_maps(it, count)));
+}
+
+#define LOOKED(it) api_count((it)->server, "GET " MAPS "/")
+
+static void what_is_not_kept_is_looked_at(void **state)
+{
+    struct fixture *it = *state;
+    const char *get = "GET " MAPS "/extra";
+    start_with(it, LIST(MAP("nvcf", "nvcf-api-env", "2", "{\"A\":\"b\"}")), 1);
+    assert_string_equal(allowed_by(it, "", FROM("nvcf-api-env")), "yes");
+    assert_int_equal(LOOKED(it), 0); /* all is known: not a call */
+    api_set(it->server, get, 200,
+            MAP("nvcf", "extra", "2", "{\"" DOCKER "\":\"m.example\"}"));
+    assert_string_equal(allowed_by(it, "", FROM("extra")), "collision");
+    assert_int_equal(api_count(it->server, get), 1); /* by the denial, not again */
+    assert_string_equal(allowed_by(it, "", FROM("nvcf-api-env") "," FROM("extra")),
+                        "collision");
+    assert_int_equal(api_count(it->server, "GET " MAPS "/nvcf-api-env"), 1);
+    /* A variable from it, that matters or not. */
+    size_t before = LOOKED(it);
+    assert_string_equal(allowed_by(it,
+                                   "{\"name\":\"A\",\"valueFrom\":{\"configMapKeyRef\":"
+                                   "{\"name\":\"extra\",\"key\":\"" DOCKER "\"}}}",
+                                   ""),
+                        "yes");
+    assert_int_equal(LOOKED(it), before);
+    assert_string_equal(allowed_by(it,
+                                   "{\"name\":\"" DOCKER "\",\"valueFrom\":"
+                                   "{\"configMapKeyRef\":{\"name\":\"extra\",\"key\":"
+                                   "\"" DOCKER "\"}}}",
+                                   ""),
+                        "collision");
+    /* What says nothing, what is not there, what may not be read. */
+    api_set(it->server, get, 200, MAP("nvcf", "extra", "2", "{\"A\":\"b\"}"));
+    assert_string_equal(allowed_by(it, "", FROM("extra")), "yes");
+    assert_string_equal(allowed_by(it, "", FROM("gone")), "opaque");
+    api_set(it->server, get, 403, API_FORBIDDEN("get"));
+    assert_string_equal(allowed_by(it, "", FROM("extra")), "opaque");
+    /* Too large, and too late. */
+    api_set_huge(it->server, get, 200,
+                 MAP("nvcf", "extra", "2", "{\"" DOCKER "\":\"m.example\"}"), 5u << 20);
+    assert_string_equal(allowed_by(it, "", FROM("extra")), "opaque");
+    api_set_silent(it->server, get);
+    int64_t since = clock_mono_millis();
+    assert_string_equal(allowed_by(it, "", FROM("extra") "," FROM("gone")), "opaque");
+    assert_in_range(clock_mono_millis() - since, 400, 1500);
+}
+
+/* A ConfigMap that names the remote configuration, which is looked at then; and a known
+ * one that a denial rests on beside it. */
+static void one_look_leads_to_the_next(void **state)
+{
+    struct fixture *it = *state;
+    start_with(it, LIST(MAP("nvcf", "nvcf-api-env", "2", "{\"" DOCKER "\":\"m\"}")), 1);
+    api_set(it->server, "GET " MAPS "/extra", 200,
+            MAP("nvcf", "extra", "2", "{\"REMOTE_CONFIG_NAME\":\"special\"}"));
+    api_set(it->server, "GET " MAPS "/special", 200,
+            MAP("nvcf", "special", "2", TAKEOVER));
+    assert_string_equal(allowed_by(it, "", FROM("extra")), "collision");
+    assert_string_equal(allowed_by(it,
+                                   "{\"name\":\"REMOTE_CONFIG_NAME\",\"valueFrom\":"
+                                   "{\"configMapKeyRef\":{\"name\":\"extra\",\"key\":"
+                                   "\"REMOTE_CONFIG_NAME\"}}}",
+                                   ""),
+                        "collision");
+    assert_int_equal(api_count(it->server, "GET " MAPS "/special"), 4);
+    assert_int_equal(api_count(it->server, "GET " MAPS "/special-ncp"), 2);
+    api_set(it->server, "GET " MAPS "/special", 200,
+            MAP("nvcf", "special", "2", "{\"a\":\"b\"}"));
+    api_set(it->server, "GET " MAPS "/nvcf-api-env", 200,
+            MAP("nvcf", "nvcf-api-env", "3", "{\"A\":\"b\"}"));
+    assert_string_equal(allowed_by(it, "", FROM("nvcf-api-env") "," FROM("extra")),
+                        "yes");
+}
+
+#define REMOTE(name) "{\"name\":\"REMOTE_CONFIG_NAME\",\"value\":\"" name "\"}"
+#define SIBLING      "nvcf-api-remote-config-ncp"
+
+/* That it is not in the cache means that it is not there; where the cache would not keep
+ * it, it is looked for. */
+static void a_profile_has_a_sibling(void **state)
+{
+    struct fixture *it = *state;
+    const char *env = REMOTE("nvcf-api-remote-config");
+    const char *get = "GET " MAPS "/" SIBLING;
+    start_with(it, LIST(MAP("nvcf", "nvcf-api-remote-config", "2", "{\"a\":\"b\"}")), 1);
+    assert_string_equal(allowed_by(it, env, ""), "yes");
+    assert_int_equal(LOOKED(it), 0);
+    api_set(it->server, "GET " MAPS "/special", 200,
+            MAP("nvcf", "special", "2", "{\"a\":\"b\"}"));
+    api_set(it->server, "GET " MAPS "/special-ncp", 404, "{}");
+    assert_string_equal(allowed_by(it, REMOTE("special"), ""), "yes");
+    api_set(it->server, "GET " MAPS "/special-ncp", 200,
+            MAP("nvcf", "special-ncp", "2", TAKEOVER));
+    assert_string_equal(allowed_by(it, REMOTE("special"), ""), "collision");
+    cluster_free(it->cluster);
+    it->cluster = NULL;
+    start_with(it,
+               LIST(MAP("nvcf", "nvcf-api-remote-config", "2",
+                        "{\"a\":\"b\"}") "," MAP("nvcf", SIBLING, "2", TAKEOVER)),
+               2);
+    assert_string_equal(allowed_by(it, env, ""), "collision");
+    assert_int_equal(api_count(it->server, get), 1); /* the denial was confirmed */
+    api_set(it->server, get, 200, MAP("nvcf", SIBLING, "3", "{\"a\":\"b\"}"));
+    assert_string_equal(allowed_by(it, env, ""), "yes");
+}
+
+static void only_so_many_are_looked_at(void **state)
+{
+    struct fixture *it = *state;
+    char many[4096] = "";
+    start_with(it, LIST(""), 0);
+    for (unsigned i = 0; i < 20; i++) {
+        size_t n = strlen(many);
+        snprintf(many + n, sizeof(many) - n, "%s" FROM("m-%u") "," FROM("m-0"),
+                 i > 0 ? "," : "", i);
+    }
+    assert_string_equal(allowed_by(it, "", many), "opaque");
+    assert_int_equal(LOOKED(it), 16);
+    api_set(it->server, "GET " MAPS "/m-15", 200,
+            MAP("nvcf", "m-15", "2", "{\"" DOCKER "\":\"m.example\"}"));
+    assert_string_equal(allowed_by(it, "", many), "collision");
+    assert_int_equal(LOOKED(it), 32);
+    assert_int_equal(api_count(it->server, "GET " MAPS "/m-16"), 0);
 }
 
 /* --- Events ----------------------------------------------------------------------- */
@@ -412,6 +597,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_any, set_up, tear_down),
         cmocka_unit_test_setup_teardown(readiness, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_denial_is_confirmed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_not_kept_is_looked_at, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_look_leads_to_the_next, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_profile_has_a_sibling, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_so_many_are_looked_at, set_up, tear_down),
         cmocka_unit_test_setup_teardown(admissions_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(allocations_fail, set_up, tear_down),
     };

@@ -154,6 +154,9 @@ static void names(void **state)
     (void)state;
     assert_true(kube_sources_needed("nvcf-api-env"));
     assert_true(kube_sources_needed("nvcf-api-remote-config"));
+    assert_true(kube_sources_needed("nvcf-api-remote-config-ncp"));
+    assert_false(kube_sources_needed("remote-config-ncp"));
+    assert_false(kube_sources_needed("nvcf-api-remote-configuration"));
     assert_false(kube_sources_needed("env"));
     assert_false(kube_sources_needed("nvcf-api-env-2"));
     assert_false(kube_sources_needed(""));

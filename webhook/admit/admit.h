@@ -29,7 +29,8 @@ struct admit_outcome {
     bool dry_run;
     bool allowed, changed;
     const char *decision; /* allow, deny, patch, skip, audit: from a fixed set */
-    /* The ConfigMaps that a Deployment was judged by: a newer one could lift a denial. */
+    /* ConfigMaps that a Deployment refers to and that a live look could tell more about:
+     * those that are not known; for a denial, which a newer one could lift, all. */
     const struct str *config_map_names;
     size_t config_map_count;
     struct findings findings;

@@ -3,6 +3,7 @@
 
 #include "admit/object.h"
 #include "admit/patch_json.h"
+#include "admit/remote_maps.h"
 #include "policy/policy_load.h"
 #include "policy/remote.h"
 
@@ -13,38 +14,72 @@ void judged_done(struct judged *judged)
     buf_done(&judged->patch);
 }
 
-static bool note_name(struct arena *arena, struct arena_list *names, struct str name)
+/* More than are ever looked at (app/cluster.h), so that a review of a hundred thousand
+ * names does not compare each with all. */
+#define NAMES_MAXIMUM 64u
+
+/* The ConfigMaps to look at live. */
+struct to_look_at {
+    struct arena *arena;
+    const struct config_maps *known;
+    struct str name_space;
+    bool all; /* also those that are known */
+    struct arena_list names;
+};
+
+static bool note_name(struct to_look_at *to, struct str name)
 {
-    if (str_is_null(name) || name.n == 0)
+    if (str_is_null(name) || name.n == 0 || to->names.count == NAMES_MAXIMUM)
         return true;
-    for (size_t i = 0; i < names->count; i++) {
-        if (str_eq(((const struct str *)names->items)[i], name))
+    if (!to->all && to->known != NULL &&
+        config_maps_find(to->known, to->name_space, name) != NULL)
+        return true;
+    for (size_t i = 0; i < to->names.count; i++) {
+        if (str_eq(((const struct str *)to->names.items)[i], name))
             return true;
     }
-    struct str *slot = arena_list_add(arena, names, sizeof(*slot));
+    struct str *slot = arena_list_add(to->arena, &to->names, sizeof(*slot));
     if (slot == NULL)
         return false;
-    *slot = arena_str(arena, name);
-    return !arena->failed;
+    *slot = arena_str(to->arena, name);
+    return !to->arena->failed;
 }
 
-/* Only for a denial: what to look at once more before it is said. */
-static bool note_config_maps(struct arena *arena, const struct workload *workload,
-                             struct judged *judged)
+/* Of a profile's sibling that the cache would keep, absence there is knowledge: it is no
+ * reason for a call at each admission. */
+static bool note_sibling(struct to_look_at *to, struct str name)
+{
+    if (to->known != NULL && remote_maps_named(name) &&
+        config_maps_find(to->known, to->name_space, name) == NULL)
+        return true;
+    return note_name(to, name);
+}
+
+/* For a denial all that it can rest on, to be looked at once more before it is said;
+ * otherwise what is not known, since only some names are kept (kube/sources.h). The
+ * remote configuration comes first: it outranks the others, and only so many are looked
+ * at. Variables that say nothing about registries are worth no call. */
+static bool note_config_maps(struct arena *arena, const struct admit_input *input,
+                             const struct policy_target *target,
+                             const struct workload *workload, struct judged *judged)
 {
     const struct container_spec *container = &workload->container;
-    struct arena_list names = {.items = NULL};
+    struct to_look_at to = {.arena = arena,
+                            .known = input->config_maps,
+                            .name_space = workload->name_space,
+                            .all = !judged->decision.allowed};
     bool good = true;
-    if (judged->decision.allowed)
-        return true;
+    for (size_t i = 0; i < workload->remote_name_count && good; i++)
+        good = (i == 0 ? note_name : note_sibling)(&to, workload->remote_names[i]);
     for (size_t i = 0; i < container->env_from_count && good; i++)
-        good = note_name(arena, &names, container->env_from[i].cm_name);
-    for (size_t i = 0; i < container->env_count && good; i++)
-        good = note_name(arena, &names, container->env[i].cm_name);
-    if (workload->has_remote && good)
-        good = note_name(arena, &names, workload->remote.name);
-    judged->config_map_names = names.items;
-    judged->config_map_count = names.count;
+        good = note_name(&to, container->env_from[i].cm_name);
+    for (size_t i = 0; i < container->env_count && good; i++) {
+        const struct env_var *var = &container->env[i];
+        if (!str_is_null(var->cm_name) && object_reads(target->prefix, var->name))
+            good = note_name(&to, var->cm_name);
+    }
+    judged->config_map_names = to.names.items;
+    judged->config_map_count = to.names.count;
     return good;
 }
 
@@ -89,7 +124,7 @@ static bool judge_deployment(struct arena *arena, const struct admit_input *inpu
                            &judged->decision))
         return err_nomem(err);
     /* The patch frees what it replaces, and findings quote it. */
-    return note_config_maps(arena, &workload, judged) &&
+    return note_config_maps(arena, input, target, &workload, judged) &&
                    findings_own(arena, &judged->decision.findings)
                ? make_patch(review, judged, err)
                : err_nomem(err);
@@ -139,38 +174,73 @@ static bool is_policy(const struct admit_input *input, const struct review *revi
            (!str_is_null(text) && str_find(text, STR(POLICY_API_VERSION)) < text.n);
 }
 
-/* A ConfigMap is the remote configuration by its name; anything else whose name ends in
- * -env is an environment (nvcf-facts.md, part 1). */
-static bool read_alone(struct arena *arena, struct str prefix,
-                       const struct config_map *map, bool is_remote,
-                       struct remote_config *ret_remote)
+/* What a ConfigMap alone is judged as. */
+enum { AS_ENV = 1, AS_REMOTE = 2 };
+
+static bool has_files(const struct config_map *map)
 {
-    if (!is_remote)
-        return true;
+    for (size_t i = 0; i < map->data_count; i++) {
+        struct str key = map->data[i].key;
+        if (str_ends(key, STR(".yaml")) || str_ends(key, STR(".yml")) ||
+            str_ends(key, STR(".properties")))
+            return true;
+    }
+    return false;
+}
+
+/* By its name it is the remote configuration or an environment, as the charts name them
+ * (nvcf-facts.md, part 1). One of another name, which the webhook's configuration sends
+ * because somebody listed it, is an environment, and where it has files a remote
+ * configuration too: only the Deployment that refers to it knows. */
+static unsigned ways_of(const struct config_map *map, unsigned by_name)
+{
+    return (by_name & AS_REMOTE) != 0 || !has_files(map) ? by_name : AS_ENV | AS_REMOTE;
+}
+
+static bool read_alone(struct arena *arena, struct str prefix,
+                       const struct config_map *map, struct remote_config *ret_remote)
+{
     *ret_remote = (struct remote_config){.name = map->name, .known = true};
     return remote_config_read(arena, prefix, map->data, map->data_count, ret_remote);
 }
 
-static bool judge_for_target(struct arena *arena, const struct admit_input *input,
-                             const struct policy_target *target,
-                             const struct config_map *map,
-                             const struct config_map *old_map, bool is_remote,
-                             struct decision *ret_decision, bool *ret_concerned)
+struct alone {
+    const struct config_map *map, *old_map; /* the latter may be NULL */
+    unsigned by_name; /* AS_…; both: "…-remote-config-env" can be either */
+};
+
+static bool judge_as_env(struct arena *arena, const struct admit_input *input,
+                         const struct policy_target *target, const struct alone *alone,
+                         struct decision *ret_decision, bool *ret_concerned)
 {
-    struct remote_config remote;
-    struct remote_config old_remote;
-    if (!read_alone(arena, target->prefix, map, is_remote, &remote) ||
-        (old_map != NULL &&
-         !read_alone(arena, target->prefix, old_map, is_remote, &old_remote)))
-        return false;
-    const struct config_map_input alone = {
+    const struct config_map_input map = {
         .prefix = target->prefix,
-        .config_map = is_remote ? NULL : map,
-        .old_config_map = is_remote ? NULL : old_map,
-        .remote = is_remote ? &remote : NULL,
-        .old_remote = is_remote && old_map != NULL ? &old_remote : NULL,
+        .config_map = alone->map,
+        .old_config_map = alone->old_map,
     };
-    return decide_config_map(arena, input->policy, &alone, ret_decision, ret_concerned);
+    return decide_config_map(arena, input->policy, &map, ret_decision, ret_concerned);
+}
+
+static bool judge_as_remote(struct arena *arena, const struct admit_input *input,
+                            const struct policy_target *target, const struct alone *alone,
+                            struct decision *ret_decision, bool *ret_concerned)
+{
+    struct remote_config remote, old_remote;
+    if (!read_alone(arena, target->prefix, alone->map, &remote) ||
+        (alone->old_map != NULL &&
+         !read_alone(arena, target->prefix, alone->old_map, &old_remote)))
+        return false;
+    /* A file that cannot be read is nobody's fault where nothing says that it is the
+     * API's. */
+    *ret_concerned = false;
+    if ((alone->by_name & AS_REMOTE) == 0 && remote.prop_count == 0)
+        return true;
+    const struct config_map_input map = {
+        .prefix = target->prefix,
+        .remote = &remote,
+        .old_remote = alone->old_map != NULL ? &old_remote : NULL,
+    };
+    return decide_config_map(arena, input->policy, &map, ret_decision, ret_concerned);
 }
 
 /* Which target's decision is answered, where there are several: a denial, then one that
@@ -182,6 +252,30 @@ static int weight(const struct decision *decision, bool by_label)
            (findings_count(&decision->findings) > 0 ? 2 : 0) + (by_label ? 1 : 0);
 }
 
+static bool judge_ways(struct arena *arena, const struct admit_input *input,
+                       const struct policy_target *target, const struct alone *alone,
+                       bool by_label, int *heaviest, struct judged *judged)
+{
+    unsigned ways = ways_of(alone->map, alone->by_name);
+    for (unsigned way = AS_ENV; way <= AS_REMOTE; way <<= 1) {
+        struct decision decision = {.allowed = true};
+        bool concerned = false;
+        if ((ways & way) == 0)
+            continue;
+        if (!(way == AS_ENV ? judge_as_env : judge_as_remote)(arena, input, target, alone,
+                                                              &decision, &concerned))
+            return false;
+        int heavy = weight(&decision, by_label);
+        if ((!concerned && !by_label) || heavy <= *heaviest)
+            continue;
+        *heaviest = heavy;
+        judged->concerned = true;
+        judged->target = target->prefix;
+        judged->decision = decision;
+    }
+    return true;
+}
+
 static bool judge_config_map(struct arena *arena, const struct admit_input *input,
                              struct review *review, struct judged *judged,
                              struct err *err)
@@ -191,9 +285,6 @@ static bool judge_config_map(struct arena *arena, const struct admit_input *inpu
     if (is_policy(input, review, review->name, text))
         return str_is_null(text) ? missing_policy(arena, judged, err)
                                  : judge_policy(arena, text, judged, err);
-    bool is_remote = str_ends(review->name, STR("-remote-config"));
-    if (!is_remote && !str_ends(review->name, STR("-env")))
-        return true;
     struct config_map map;
     struct config_map old_map;
     bool has_old = review->old_object != NULL;
@@ -202,25 +293,24 @@ static bool judge_config_map(struct arena *arena, const struct admit_input *inpu
          !object_config_map(arena, review->name_space, review->old_object, &old_map)))
         return err_nomem(err);
     map.name = review->name;
-    const struct policy_target *by_label = object_target(
-        arena, input->policy, review->name_space, review->object, review->old_object);
+    bool is_remote = remote_maps_named(map.name);
+    bool is_env = str_ends(map.name, STR("-env"));
+    const struct alone alone = {&map, has_old ? &old_map : NULL,
+                                (is_remote ? AS_REMOTE : 0u) |
+                                    (is_env || !is_remote ? AS_ENV : 0u)};
+    /* One of another name that says nothing about registries is not looked at, whoever
+     * labels it. */
+    const struct policy_target *by_label =
+        is_remote || is_env ? object_target(arena, input->policy, review->name_space,
+                                            review->object, review->old_object)
+                            : NULL;
     int heaviest = -1;
     for (size_t i = 0; i < input->policy->target_count; i++) {
         const struct policy_target *target = &input->policy->targets[i];
-        struct decision decision;
-        bool concerned;
-        if (!str_eq(target->name_space, review->name_space))
-            continue;
-        if (!judge_for_target(arena, input, target, &map, has_old ? &old_map : NULL,
-                              is_remote, &decision, &concerned))
+        if (str_eq(target->name_space, review->name_space) &&
+            !judge_ways(arena, input, target, &alone, target == by_label, &heaviest,
+                        judged))
             return err_nomem(err);
-        int heavy = weight(&decision, target == by_label);
-        if ((!concerned && target != by_label) || heavy <= heaviest)
-            continue;
-        heaviest = heavy;
-        judged->concerned = true;
-        judged->target = target->prefix;
-        judged->decision = decision;
     }
     return findings_own(arena, &judged->decision.findings) || err_nomem(err);
 }

@@ -14,7 +14,7 @@ struct judged {
     struct str target; /* the prefix: "NVCF"; the null text where none matches */
     struct decision decision;
     struct buf patch; /* the JSON Patch as text; empty when nothing changes */
-    const struct str *config_map_names; /* that a denied Deployment refers to */
+    const struct str *config_map_names; /* to be looked at live; see admit.h */
     size_t config_map_count;
     const char *patch_problem; /* not NULL: the patch did not apply and was dropped */
 };

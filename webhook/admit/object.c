@@ -3,8 +3,9 @@
  * types before it calls, and offline `kubectl apply` will. */
 #include "admit/object.h"
 
+#include "admit/remote_maps.h"
 #include "core/decide.h"
-#include "policy/remote.h"
+#include "core/sources.h"
 
 struct str object_text(const json_t *object, const char *member)
 {
@@ -235,6 +236,26 @@ static bool is_unchanged(const json_t *container, const json_t *object,
     return true;
 }
 
+/* Null: it has no such key. */
+static struct str map_value(const struct config_map *map, struct str key)
+{
+    for (size_t i = 0; map != NULL && i < map->data_count; i++) {
+        if (str_eq(map->data[i].key, key))
+            return map->data[i].value;
+    }
+    return str_null();
+}
+
+static struct str env_value(const struct workload *workload, const struct env_var *var,
+                            bool *ret_readable)
+{
+    struct str value = var->value;
+    if (var->has_value_from)
+        value = map_value(remote_maps_find(workload, var->cm_name), var->cm_key);
+    *ret_readable = !str_is_null(value) && str_index(value, 0, '$') == value.n;
+    return *ret_readable ? value : var->from_what;
+}
+
 /* The variable's text as the pod gets it from env, or else from envFrom; null: not set.
  * *ret_readable is false when it is set by something that cannot be read. */
 static struct str look_up(const struct workload *workload, struct str name,
@@ -243,30 +264,29 @@ static struct str look_up(const struct workload *workload, struct str name,
     const struct container_spec *container = &workload->container;
     *ret_readable = true;
     for (size_t i = container->env_count; i-- > 0;) {
-        const struct env_var *var = &container->env[i];
-        if (!str_eq(var->name, name))
-            continue;
-        *ret_readable =
-            !var->has_value_from && str_index(var->value, 0, '$') == var->value.n;
-        return *ret_readable ? var->value : var->from_what;
+        if (str_eq(container->env[i].name, name))
+            return env_value(workload, &container->env[i], ret_readable);
     }
     for (size_t i = container->env_from_count; i-- > 0;) {
         const struct env_from *from = &container->env_from[i];
-        for (size_t m = 0; m < workload->config_map_count && !str_is_null(from->cm_name);
-             m++) {
-            const struct config_map *map = &workload->config_maps[m];
-            if (!str_eq(map->name, from->cm_name) ||
-                !str_eq(map->name_space, workload->name_space))
-                continue;
-            for (size_t k = 0; k < map->data_count; k++) {
-                struct str key = map->data[k].key;
-                if (str_starts(name, from->prefix) &&
-                    str_eq(str_skip(name, from->prefix.n), key))
-                    return map->data[k].value;
-            }
-        }
+        if (!str_starts(name, from->prefix))
+            continue;
+        struct str value = map_value(remote_maps_find(workload, from->cm_name),
+                                     str_skip(name, from->prefix.n));
+        if (!str_is_null(value))
+            return value;
     }
     return str_null();
+}
+
+static const struct str remote_enabled = STR("REMOTE_CONFIG_ENABLED");
+static const struct str remote_name = STR("REMOTE_CONFIG_NAME");
+static const struct str active_profiles = STR("SPRING_PROFILES_ACTIVE");
+
+bool object_reads(struct str prefix, struct str variable)
+{
+    return str_eq(variable, remote_enabled) || str_eq(variable, remote_name) ||
+           str_eq(variable, active_profiles) || sources_matter(prefix, variable);
 }
 
 /* bootstrap.yaml of the APIs: `name: ${REMOTE_CONFIG_NAME:nvcf-api-remote-config}`. */
@@ -283,25 +303,25 @@ static struct str default_remote(struct str prefix)
 static bool read_remote(struct arena *arena, struct str prefix, struct workload *workload)
 {
     bool readable;
-    struct str enabled = look_up(workload, STR("REMOTE_CONFIG_ENABLED"), &readable);
+    struct str enabled = look_up(workload, remote_enabled, &readable);
     if (!str_is_null(enabled) && readable && str_eq_nocase(enabled, STR("false")))
         return true;
-    struct str name = look_up(workload, STR("REMOTE_CONFIG_NAME"), &readable);
+    struct str name = look_up(workload, remote_name, &readable);
     if (str_is_null(name) && !str_is_null(enabled))
         name = default_remote(prefix);
     if (str_is_null(name))
         return true;
     workload->has_remote = true;
-    workload->remote = (struct remote_config){.name = name, .problem = STR("")};
-    for (size_t i = 0; readable && name.n > 0 && i < workload->config_map_count; i++) {
-        const struct config_map *map = &workload->config_maps[i];
-        if (!str_eq(map->name, name) || !str_eq(map->name_space, workload->name_space))
-            continue;
-        workload->remote.known = true;
-        return remote_config_read(arena, prefix, map->data, map->data_count,
-                                  &workload->remote);
-    }
-    return true;
+    workload->remote =
+        (struct remote_config){.name = name, .problem = STR(""), .limit = STR("")};
+    if (!readable || name.n == 0)
+        return true;
+    bool certain;
+    struct str profiles = look_up(workload, active_profiles, &certain);
+    certain = certain && !str_is_null(profiles);
+    if (!certain)
+        profiles = STR("ncp"); /* what the charts set */
+    return remote_maps_read(arena, prefix, name, profiles, certain, workload);
 }
 
 static struct str annotation(const json_t *object, const char *name)

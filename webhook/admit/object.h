@@ -31,6 +31,9 @@ bool object_workload(struct arena *arena, const struct policy_target *target,
                      const json_t *old_object, const struct config_maps *config_maps,
                      struct workload *ret_workload);
 
+/* Is a variable of this name looked at at all? */
+bool object_reads(struct str prefix, struct str variable);
+
 /* The data of a ConfigMap; entries that are no texts are left out. False: refused. */
 bool object_config_map(struct arena *arena, struct str name_space, const json_t *object,
                        struct config_map *ret_config_map);

@@ -14,6 +14,9 @@
 #define ARENA_MAXIMUM (64u << 20)
 /* Names of objects have 253 bytes at most; a user may be as long as it likes. */
 #define FIELD_MAXIMUM 512u
+/* What envFrom brings, the remote configuration that it names, what a denial then rests
+ * on. */
+#define LOOKS 3u
 
 static struct str field(struct str text)
 {
@@ -86,23 +89,28 @@ static void answer_error(struct handlers *handlers, const struct admit_input *in
 
 /* Helm writes a ConfigMap milliseconds before the Deployment that refers to it, and the
  * watch may be later than that: what a denial rested on is looked at once more, live, and
- * decided again when it was old. */
+ * decided again when it was old. So is what the cache does not keep: a ConfigMap of any
+ * other name. What is found may name more (a remote configuration), or make a denial. */
 static bool confirm(struct handlers *handlers, const struct admit_input *input,
                     struct arena *arena, struct buf *answer,
                     struct admit_outcome *outcome, struct err *err)
 {
-    if (outcome->allowed || outcome->config_map_count == 0 || handlers->cluster == NULL)
-        return true;
-    struct config_maps *fresh =
-        cluster_confirm(handlers->cluster, input->config_maps, outcome->name_space,
-                        outcome->config_map_names, outcome->config_map_count);
-    if (fresh == NULL)
-        return true;
+    struct cluster_look look = {.count = 0};
     struct admit_input again = *input;
-    again.config_maps = fresh;
-    buf_clear(answer);
-    bool good = admit_review(arena, &again, answer, outcome, err);
-    config_maps_free(fresh);
+    NRW_AUTO_CONFIG_MAPS struct config_maps *fresh = NULL;
+    bool good = true;
+    for (unsigned i = 0; good && i < LOOKS && outcome->config_map_count > 0; i++) {
+        struct config_maps *newer = cluster_confirm(
+            handlers->cluster, &look, again.config_maps, outcome->name_space,
+            outcome->config_map_names, outcome->config_map_count);
+        if (newer == NULL)
+            break;
+        config_maps_free(fresh);
+        fresh = newer;
+        again.config_maps = fresh;
+        buf_clear(answer);
+        good = admit_review(arena, &again, answer, outcome, err);
+    }
     return good;
 }
 
@@ -131,8 +139,9 @@ static void answer(struct handlers *handlers, enum admit_endpoint endpoint,
     arena_init(&arena, ARENA_MAXIMUM);
     struct admit_outcome outcome = {.dry_run = false};
     struct err err = {0};
-    bool answered = admit_review(&arena, &input, &response->body, &outcome, &err) &&
-                    confirm(handlers, &input, &arena, &response->body, &outcome, &err);
+    bool answered = admit_review(&arena, &input, &response->body, &outcome, &err);
+    if (answered && handlers->cluster != NULL)
+        answered = confirm(handlers, &input, &arena, &response->body, &outcome, &err);
     if (answered && response->body.failed) {
         err_nomem(&err);
         answered = false;

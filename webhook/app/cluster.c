@@ -18,7 +18,8 @@
 #include "util/mem.h"
 
 #define CONFIRM_MS  500u
-#define PLACE_BYTES 256u /* a namespace has 63, a name 253 bytes at most */
+#define LOOK_BYTES  (4u << 20) /* a ConfigMap has a MiB of data at most */
+#define PLACE_BYTES 256u       /* a namespace has 63, a name 253 bytes at most */
 #define NOTE_BYTES  1024u
 
 struct cluster {
@@ -158,34 +159,64 @@ static bool on_config_maps(void *context, json_t *const *objects, size_t count,
            publish_config_maps_take(cluster->setup.publish, maps, config_maps_free, NULL);
 }
 
-struct config_maps *cluster_confirm(struct cluster *cluster,
+/* False: it was asked for already, or too much was. */
+static bool may_ask(struct cluster_look *look, struct str name)
+{
+    for (size_t i = 0; i < look->count; i++)
+        if (str_eq(look->asked[i], name))
+            return false;
+    if (look->count == NRW_COUNT(look->asked))
+        return false;
+    look->asked[look->count++] = name;
+    return true;
+}
+
+/* NULL: it is not there, may not be read, or not in what is left of time and bytes. */
+static json_t *ask(struct cluster *cluster, struct cluster_look *look, const char *place,
+                   struct str name)
+{
+    char text[PLACE_BYTES];
+    int64_t left = look->deadline - clock_mono_millis();
+    if (left <= 0 || look->bytes >= LOOK_BYTES || name.n >= sizeof(text))
+        return NULL;
+    snprintf(text, sizeof(text), "%.*s", STR_ARG(name));
+    const struct kube_request request = {.verb = KUBE_GET,
+                                         .resource = &kube_configmaps,
+                                         .name_space = place,
+                                         .name = text,
+                                         .deadline_ms = (unsigned)left};
+    NRW_AUTO_BUF struct buf answer;
+    buf_init(&answer, LOOK_BYTES - look->bytes);
+    bool good = kube_request_raw(cluster->client, &request, &answer, NULL);
+    look->bytes += answer.size;
+    json_t *object = good ? kube_parse(buf_view(&answer), NULL) : NULL;
+    if (object != NULL && kube_is_object(object, "ConfigMap", NULL) &&
+        str_eq(object_meta(object, "name"), name))
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+struct config_maps *cluster_confirm(struct cluster *cluster, struct cluster_look *look,
                                     const struct config_maps *known,
                                     struct str name_space, const struct str *names,
                                     size_t count)
 {
     char place[PLACE_BYTES];
-    char name[PLACE_BYTES];
-    int64_t deadline = clock_mono_millis() + CONFIRM_MS;
+    if (look->deadline == 0)
+        look->deadline = clock_mono_millis() + CONFIRM_MS;
     if (name_space.n >= sizeof(place))
         return NULL;
     snprintf(place, sizeof(place), "%.*s", STR_ARG(name_space));
     struct config_maps *fresh = config_maps_copy(known);
     bool newer = false;
     for (size_t i = 0; fresh != NULL && i < count; i++) {
-        int64_t left = deadline - clock_mono_millis();
-        json_t *object = NULL;
-        if (left <= 0 || names[i].n >= sizeof(name))
-            break;
-        snprintf(name, sizeof(name), "%.*s", STR_ARG(names[i]));
-        if (!kube_get(cluster->client, &kube_configmaps, place, name, (unsigned)left,
-                      &object, NULL))
+        json_t *object =
+            may_ask(look, names[i]) ? ask(cluster, look, place, names[i]) : NULL;
+        if (object == NULL)
             continue;
-        bool added = true;
-        if (kube_is_object(object, "ConfigMap", NULL) &&
-            str_eq(object_meta(object, "name"), names[i])) {
-            newer = newer || config_maps_differ(known, name_space, object);
-            added = config_maps_add(fresh, name_space, object);
-        }
+        newer = newer || config_maps_differ(known, name_space, object);
+        bool added = config_maps_add(fresh, name_space, object);
         json_decref(object);
         if (!added) {
             config_maps_free(fresh);

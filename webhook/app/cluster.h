@@ -39,10 +39,19 @@ void cluster_policy_changed(struct cluster *cluster, const struct policy *policy
  * dry run. Never waits. Worker threads. */
 void cluster_tell(struct cluster *cluster, const struct admit_outcome *outcome);
 
-/* The ConfigMaps that a denial rested on, read live within 500 ms, with all others as
- * they are in `known`: NULL when nothing is newer than what was known, or it could not be
- * read in time. The caller frees it. Worker threads. */
-struct config_maps *cluster_confirm(struct cluster *cluster,
+/* What was asked for one review, in all rounds together: each name once, so many of them,
+ * within 500 ms and 4 MiB. The others stay as unknown (or as old) as they are. Starts as
+ * zeros; borrows the names. */
+struct cluster_look {
+    struct str asked[16];
+    size_t count, bytes;
+    int64_t deadline;
+};
+
+/* These ConfigMaps, read live, with all others as they are in `known`: NULL when nothing
+ * is newer than what was known, or it could not be read. The caller frees it. Worker
+ * threads. */
+struct config_maps *cluster_confirm(struct cluster *cluster, struct cluster_look *look,
                                     const struct config_maps *known,
                                     struct str name_space, const struct str *names,
                                     size_t count);

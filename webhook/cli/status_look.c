@@ -255,9 +255,9 @@ static bool fetch_maps(struct status *status, const struct policy_target *target
             if (container->env[i].has_value_from &&
                 !fetch_map(status, deployment, maps, container->env[i].cm_name, err))
                 return false;
-        if (workload.has_remote && workload.remote.name.n > 0 &&
-            !fetch_map(status, deployment, maps, workload.remote.name, err))
-            return false;
+        for (size_t i = 0; i < workload.remote_name_count; i++)
+            if (!fetch_map(status, deployment, maps, workload.remote_names[i], err))
+                return false;
     }
     return true;
 }

@@ -176,6 +176,23 @@ static bool same_value(const struct declaration *a, const struct declaration *b)
     return a->readable && b->readable && str_eq(a->value, b->value);
 }
 
+/* Of the remote configuration it is not known which files and which documents of a
+ * profile the API reads (policy/remote.h keeps what may count, and only that): what one
+ * name is given there more than once is left to chance. NULL: nothing else than the
+ * winner. */
+static const struct declaration *other_file(const struct binding *binding,
+                                            const struct declaration *winner)
+{
+    if (winner == NULL || !layer_is_remote(winner->layer))
+        return NULL;
+    for (size_t i = binding->next_same[winner - at(binding, 0)]; i != BINDING_END;
+         i = binding->next_same[i]) {
+        if (!same_value(winner, at(binding, i)))
+            return at(binding, i);
+    }
+    return NULL;
+}
+
 static struct binding_hit search_path(const struct binding *binding, size_t first,
                                       bool injected)
 {
@@ -198,6 +215,8 @@ static struct binding_hit search_path(const struct binding *binding, size_t firs
         if (!same_value(winner, declaration))
             hit.rival = loser;
     }
+    if (hit.rival == NULL)
+        hit.rival = other_file(binding, hit.winner);
     return hit;
 }
 
@@ -257,6 +276,7 @@ static struct binding_hit find_dotted(struct binding *binding,
         hit.winner =
             by_name(binding, (enum layer)layer,
                     spring_name_spell(arena, name, SPRING_FORM_DOTTED), injected);
+        hit.rival = other_file(binding, hit.winner);
         if (hit.winner == NULL)
             hit = by_path(binding, (enum layer)layer,
                           spring_name_path(arena, name, 0, name->n), injected);

@@ -294,6 +294,7 @@ static void judge_one(const struct judge *judge, const struct registries *regist
     }
     if (registry->ambiguous != NULL) {
         const struct declaration *at = registry->ambiguous;
+        bool twice = layer_is_remote(at->layer) && !registry->by_order;
         judge_report(
             judge, FINDING_DUPLICATE_VARIABLE, SEVERITY_ERROR, registry, at,
             arena_printf(judge->arena,
@@ -301,10 +302,15 @@ static void judge_one(const struct judge *judge, const struct registries *regist
                              ? "%.*s and another variable of its key are spelled in two "
                                "ways, and which way the API looks for its properties is "
                                "left to chance"
+                         : twice
+                             ? "the remote configuration gives %.*s different values, in "
+                               "several files, for several profiles or in several "
+                               "spellings, and which one the API takes cannot be told"
                              : "%.*s and another spelling of it have different values, "
                                "and which one the API takes is left to chance",
                          STR_ARG(at->variable)),
-            STR("keep the one in capitals with underscores"));
+            twice ? STR("give it once")
+                  : STR("keep the one in capitals with underscores"));
     }
     judge_values(judge, registry);
     if (!registry->exists)

@@ -192,7 +192,7 @@ static void note(struct registry *registry, const struct declaration *declaratio
         registry->first = declaration;
     if (declaration->injected)
         return;
-    if (declaration->layer == LAYER_REMOTE || declaration->layer < LAYER_ENV)
+    if (layer_is_remote(declaration->layer))
         registry->remote = declaration;
     if (declaration->env_index == NOT_IN_ENV || declaration->layer != LAYER_ENV)
         registry->not_in_env = declaration;

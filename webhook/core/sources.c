@@ -31,7 +31,7 @@ bool sources_brings_properties(struct str name)
     return way_of(name) != WAY_NONE || way_is_java_options(name);
 }
 
-static bool matters(struct str prefix, struct str name)
+bool sources_matter(struct str prefix, struct str name)
 {
     return spring_concerns(prefix, name) || sources_brings_properties(name);
 }
@@ -216,7 +216,8 @@ static void read_env(struct reader *reader, const bool *skip)
         bool fresh;
         if (strmap_put(reader->arena, &reader->names, var->name, i, &fresh) == NULL)
             return;
-        bool relevant = !is_chart_profile(var) && matters(reader->prefix, var->name);
+        bool relevant =
+            !is_chart_profile(var) && sources_matter(reader->prefix, var->name);
         if (!fresh || relevant)
             place.path =
                 arena_printf(reader->arena, "spec.template.spec.containers[%zu].env[%zu]",
@@ -253,7 +254,7 @@ static void read_map(struct reader *reader, struct str prefix,
         if (prefix.n > 0)
             name =
                 arena_printf(reader->arena, "%.*s%.*s", STR_ARG(prefix), STR_ARG(name));
-        if (!matters(reader->prefix, name))
+        if (!sources_matter(reader->prefix, name))
             continue;
         bool fresh;
         if (strmap_put(reader->arena, &reader->names, name, i, &fresh) == NULL)
@@ -345,7 +346,6 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
                                "outranks the environment",
                                STR_ARG(remote->name)),
             unknown_advice(reader));
-        return;
     }
     if (remote->problem.n > 0)
         sources_opaque(reader, &place, STR(""),
@@ -365,6 +365,10 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
                "write it in fewer and plainer lines");
     for (size_t i = 0; i < remote->prop_count; i++) {
         const struct remote_prop *prop = &remote->props[i];
+        if (prop->config_map.n > 0 &&
+            (i == 0 || prop[-1].config_map.p != prop->config_map.p))
+            place.source = arena_printf(reader->arena, "remoteConfig/%.*s",
+                                        STR_ARG(prop->config_map));
         place.path = prop->name;
         place.condition = prop->condition;
         sources_property(reader, &place, prop->name, prop->value, !prop->unreadable,
@@ -389,7 +393,7 @@ static const struct kv *next_that_matters(struct str prefix, const struct config
 {
     while (*at < map->data_count) {
         const struct kv *entry = &map->data[(*at)++];
-        if (matters(prefix, entry->key))
+        if (sources_matter(prefix, entry->key))
             return entry;
     }
     return NULL;

@@ -25,6 +25,11 @@ enum layer {
 
 #define LAYER_COUNT 6u
 
+static inline bool layer_is_remote(enum layer layer)
+{
+    return layer < LAYER_ENV || layer == LAYER_REMOTE;
+}
+
 #define NOT_IN_ENV ((size_t)-1)
 
 struct declaration {
@@ -58,6 +63,9 @@ static inline const struct declaration *sources_at(const struct sources *sources
  * taken out and count no more. Check arena->failed afterwards. */
 void sources_read(struct arena *arena, struct str prefix, const struct workload *workload,
                   const bool *skip_env, struct sources *ret_sources);
+
+/* Does a variable of this name say, or bring in, anything about registries? */
+bool sources_matter(struct str prefix, struct str name);
 
 /* Do the two ConfigMaps have the same texts under every name that matters here, also
  * under those whose texts are not looked into? */

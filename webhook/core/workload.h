@@ -40,8 +40,10 @@ struct config_map {
 /* A property that a remote-config ConfigMap sets, flattened: "nvcf.registries…". */
 struct remote_prop {
     struct str name, value;
-    bool unreadable;      /* value is a list or map where a scalar is expected */
-    struct str condition; /* what its document is bound to, "" when nothing */
+    bool unreadable;       /* value is a list or map where a scalar is expected */
+    bool conditional;      /* in a document bound to a profile */
+    struct str condition;  /* what that is bound to, "" when nothing */
+    struct str config_map; /* not "": the sibling that sets it, not remote_config.name */
 };
 
 /* Where Spring Cloud puts the remote configuration among the sources. */
@@ -91,7 +93,11 @@ struct workload {
     size_t config_map_count;
     bool config_maps_unseen; /* nobody looks at ConfigMaps: none can be known */
     struct remote_config remote;
-    bool has_remote; /* REMOTE_CONFIG_NAME (or its convention) names one */
+    bool has_remote;                /* REMOTE_CONFIG_NAME (or its convention) names one */
+    const struct str *remote_names; /* its ConfigMaps, in order: that one, then those of
+                                       the profiles, which need not exist; none when the
+                                       name cannot be told */
+    size_t remote_name_count;
 };
 
 #define ANNOTATION_INJECTED "nvcf-registry-webhook/injected"

@@ -53,7 +53,8 @@ static bool ends_with(const char *name, const char *end)
 
 bool kube_sources_needed(const char *name)
 {
-    return ends_with(name, "-env") || ends_with(name, "-remote-config");
+    return ends_with(name, "-env") || ends_with(name, "-remote-config") ||
+           strstr(name, "-remote-config-") != NULL;
 }
 
 static void names_done(struct names *names)

@@ -57,7 +57,9 @@ struct kube_sources_state {
 void kube_sources_state(struct kube_sources *sources,
                         struct kube_sources_state *ret_state);
 
-/* The names NVIDIA's charts give them: …-env and …-remote-config. Pure. */
+/* The names NVIDIA's charts give them: …-env and …-remote-config; and the siblings of the
+ * latter that Spring reads for a profile, …-remote-config-<profile>. That one of these is
+ * not among what is told means that it is not there. Pure. */
 bool kube_sources_needed(const char *name);
 
 #endif

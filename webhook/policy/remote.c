@@ -146,8 +146,12 @@ static void keep(struct flat *flat, struct str name, struct str value, bool unre
     if (item == NULL)
         return;
     item->prop = (struct remote_prop){
-        arena_str(flat->arena, name),
-        arena_str(flat->arena, utf8_cut(value, VALUE_LIMIT)), unreadable, STR("")};
+        .name = arena_str(flat->arena, name),
+        .value = arena_str(flat->arena, utf8_cut(value, VALUE_LIMIT)),
+        .unreadable = unreadable,
+        .conditional = flat->conditional,
+        .condition = STR(""),
+        .config_map = STR("")};
     if (flat->conditional)
         return;
     bool fresh;
