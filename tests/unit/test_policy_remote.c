@@ -161,6 +161,24 @@ static void test_many_keys(void **state)
     mem_free(got);
 }
 
+static void test_many_properties(void **state)
+{
+    (void)state;
+    struct buf text;
+    buf_init(&text, 4u << 20);
+    buf_text(&text, "nvcf.registries.x: [");
+    for (int i = 0; i < 10001; i++)
+        buf_text(&text, "x,");
+    buf_text(&text, "x]\n");
+    const struct kv data[] = {{STR("a.yaml"), str_from(text.data, text.size)},
+                              {STR("nvcf.registries.y"), STR("z")}};
+    char *got = read_all(STR("NVCF"), data, 2);
+    assert_non_null(strstr(got, "x[9999]=x\nLIMIT a.yaml, more than 10000 properties of "
+                                "registries"));
+    mem_free(got);
+    buf_done(&text);
+}
+
 /* What is no registry's is no obstacle. */
 static void test_odd_things(void **state)
 {
@@ -284,11 +302,11 @@ static void test_every_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flatten),          cmocka_unit_test(test_documents),
-        cmocka_unit_test(test_many_keys),        cmocka_unit_test(test_odd_things),
-        cmocka_unit_test(test_anchors),          cmocka_unit_test(test_problems),
-        cmocka_unit_test(test_filter),           cmocka_unit_test(test_properties),
-        cmocka_unit_test(test_every_allocation),
+        cmocka_unit_test(test_flatten),         cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_many_properties), cmocka_unit_test(test_many_keys),
+        cmocka_unit_test(test_odd_things),      cmocka_unit_test(test_anchors),
+        cmocka_unit_test(test_problems),        cmocka_unit_test(test_filter),
+        cmocka_unit_test(test_properties),      cmocka_unit_test(test_every_allocation),
     };
     return cmocka_run_group_tests_name("policy_remote", tests, NULL, NULL);
 }

@@ -9,9 +9,10 @@
 #include "util/strmap.h"
 #include "util/utf8.h"
 
-#define TREE_LIMIT  (64u << 20)
-#define NAME_LIMIT  512u  /* longer than any property that means something */
-#define VALUE_LIMIT 4096u /* the rest of a longer value is left out */
+#define TREE_LIMIT     (64u << 20)
+#define NAME_LIMIT     512u   /* longer than any property that means something */
+#define PROPERTY_LIMIT 10000u /* of registries: kept until the decision */
+#define VALUE_LIMIT    4096u  /* the rest of a longer value is left out */
 
 /* Far beyond what anybody writes (a ConfigMap has at most 1 MiB), and little enough for a
  * process with 128 MiB: the largest tree takes some 20 MiB, and each alias is looked up
@@ -45,6 +46,7 @@ struct flat {
     unsigned limit_line;
     const char *limit; /* likewise: Spring may read it, and it is beyond us */
     bool stopped;      /* by a limit, after which nothing is read */
+    bool full;         /* said once, for all data keys */
 };
 
 /* The first one is told; what else can be read is read all the same. */
@@ -142,6 +144,12 @@ static void keep(struct flat *flat, struct str name, struct str value, bool unre
     note(flat, name, value, unreadable);
     if (flat->prefix.n > 0 && !spring_concerns(flat->prefix, name))
         return;
+    if (flat->prefix.n > 0 && flat->items.count == PROPERTY_LIMIT) {
+        if (!flat->full)
+            flat->limit = "more than 10000 properties of registries";
+        flat->full = flat->stopped = true;
+        return;
+    }
     struct item *item = arena_list_add(flat->arena, &flat->items, sizeof(*item));
     if (item == NULL)
         return;
@@ -438,8 +446,9 @@ static void read_entry(struct flat *flat, const struct kv *entry, struct str *re
         *ret_problem =
             arena_printf(flat->arena, "line %u: %s", flat->line, flat->problem);
     if (flat->limit != NULL)
-        *ret_limit =
-            arena_printf(flat->arena, "line %u: %s", flat->limit_line, flat->limit);
+        *ret_limit = flat->limit_line == 0 ? str_of(flat->limit)
+                                           : arena_printf(flat->arena, "line %u: %s",
+                                                          flat->limit_line, flat->limit);
 }
 
 /* "nvcf-api.yaml, line 3: …", after those of other data keys. */
@@ -486,6 +495,7 @@ bool remote_config_read(struct arena *arena, struct str prefix, const struct kv 
         flat.nodes = 0;
         flat.problem = NULL;
         flat.limit = NULL;
+        flat.limit_line = 0;
         flat.stopped = false;
         flat.text = data[i].value;
         read_entry(&flat, &data[i], &problem, &limit);
