@@ -82,7 +82,7 @@ asked() { # CONFIGMAP REMOTE -> whether it is allowed, and the findings
         kind: {group: "apps", version: "v1", kind: "Deployment"}, namespace: "nvcf", name: "nvcf-api", operation: "CREATE",
         object: {apiVersion: "apps/v1", kind: "Deployment", metadata: {name: "nvcf-api", namespace: "nvcf",
         labels: {"app.kubernetes.io/name": "helm-nvcf-api"}}, spec: {template: {spec: {containers: [{name: "helm-nvcf-api",
-        env: [{name: "REMOTE_CONFIG_NAME", value: $remote}], envFrom: [{configMapRef: {name: $from}}]}]}}}}}}' |
+        env: (if $remote == "" then [] else [{name: "REMOTE_CONFIG_NAME", value: $remote}] end), envFrom: [{configMapRef: {name: $from}}]}]}}}}}}' |
         curl -sk --data-binary @- -H 'Content-Type: application/json' "https://127.0.0.1:$port/mutate" |
         jq -r '.response | "\(.allowed) \(.auditAnnotations.findings)"'
 }
