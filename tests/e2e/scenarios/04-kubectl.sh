@@ -58,6 +58,14 @@ expect_refused 'remote config: Docker Hub taken over' remote \
     '{docker: {name: Mirror, hostname: mirror.corp.example}}'
 expect_text '  by name' docker
 expect_refused 'remote config: a host without a name' remote '{gitlab: {hostname: registry.gitlab.com}}'
+sibling() { # YAML: the ConfigMap that Spring reads after it, for the profile ncp
+    kubectl -n nvcf create configmap "$deployment-remote-config-ncp" --from-literal=nvcf-api.yaml="$1"
+}
+expect_refused '  in its sibling for the profile' sibling \
+    'nvcf.registries.recognized.container.docker.hostname: mirror.corp.example'
+expect_text '  by name' docker
+check '  which may say something else' sibling 'nvcf.features.streaming: false'
+kubectl -n nvcf delete configmap "$deployment-remote-config-ncp" >/dev/null
 check 'remote config: something else' patch_configmap "$deployment-remote-config" nvcf-api.yaml \
     'nvcf: {features: {streaming: false}}'
 check 'a ConfigMap that is none of ours' kubectl -n nvcf create configmap unrelated \
