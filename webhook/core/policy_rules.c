@@ -8,6 +8,10 @@
 #include "core/spring.h"
 #include "util/utf8.h"
 
+/* All that is injected stands in an annotation too, and Kubernetes takes 256 KiB of those
+ * (TotalAnnotationSizeLimitB): 256 registries of 32 + 256 + 253 bytes leave it room. */
+#define NAME_MAXIMUM 256u
+
 struct check {
     struct arena *arena;
     struct findings *findings;
@@ -196,6 +200,9 @@ static void check_name(struct check *check, const struct policy_registry *regist
     }
     if (!check_characters(check, registry, "name", name))
         return;
+    if (name.n > NAME_MAXIMUM)
+        report(check, registry, FINDING_INVALID_POLICY,
+               STR("the name is longer than 256 bytes"), STR("write a shorter one"));
     const struct builtin *builtin = builtin_by_name(name);
     if (builtin != NULL &&
         !(registry->native && spring_same(builtin->uniform, registry->key)))
