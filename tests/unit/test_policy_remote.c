@@ -126,14 +126,84 @@ static void test_anchors(void **state)
     buf_text(&text, "a0: &a0 {k: 1}\n");
     for (int i = 1; i < 40; i++)
         buf_printf(&text, "a%d: &a%d {<<: [*a%d, *a%d]}\n", i, i, i - 1, i - 1);
-    expect_limit(text.data, "too large or too deep once merge keys");
+    expect_limit(text.data, "too large once aliases and merge keys");
     buf_clear(&text);
     buf_text(&text, "a0: &a0 [x, x, x, x, x, x, x, x]\n");
     for (int i = 1; i < 12; i++)
         buf_printf(&text, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1,
                    i - 1, i - 1);
-    expect_limit(text.data, "too large or too deep once aliases");
+    expect_limit(text.data, "too large once aliases and merge keys");
     buf_done(&text);
+}
+
+/* Little text that is looked at again and again, in the ways in which an alias leads to
+ * it: as a value, as a key, in a merge, in an !!omap; then in several files. */
+static void test_work(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before, *after, *again, *end;
+    } ways[] = {
+        {"a: &a ", "\nb: [0", ", *a", "]\n"},
+        {"a: &a {? ", " : 1}\nb: [0", ", *a", "]\n"},
+        {"a: &a [", "]\nb: !!omap [{x: 1}", ", {y: *a}", "]\n"},
+        {"a: &a {? ", " : 1}\nb: {<<: [*a", ", *a", "]}\n"},
+    };
+    struct buf text;
+    for (size_t i = 0; i < NRW_COUNT(ways); i++) {
+        buf_init(&text, 1u << 21);
+        buf_printf(&text, "%s%0600000d%s", ways[i].before, 0, ways[i].after);
+        for (int k = 0; k < 20; k++)
+            buf_text(&text, ways[i].again);
+        buf_text(&text, ways[i].end);
+        const struct kv data = {STR("f.yaml"), buf_view(&text)};
+        char *got = read_all(STR("NVCF"), &data, 1);
+        if (strstr(got, ": too large once aliases") == NULL)
+            fail_msg("%zu: %s", i, got);
+        mem_free(got);
+        buf_done(&text);
+    }
+    /* Each file is within the limits, all together are not. */
+    buf_init(&text, 1u << 16);
+    buf_text(&text, "a: &a [0");
+    for (int i = 0; i < 200; i++)
+        buf_text(&text, ", 0");
+    buf_text(&text, "]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a]\nc: [*b, *b, *b, *b]\n");
+    struct kv files[40];
+    for (size_t i = 0; i < NRW_COUNT(files); i++)
+        files[i] = (struct kv){STR("f.yaml"), buf_view(&text)};
+    char *got = read_all(STR("NVCF"), files, 1);
+    assert_string_equal(got, "");
+    mem_free(got);
+    got = read_all(STR("NVCF"), files, NRW_COUNT(files));
+    assert_non_null(strstr(got, "too large once aliases"));
+    mem_free(got);
+    buf_done(&text);
+}
+
+/* What is kept until the decision: bytes as well as properties; and what is told. */
+static void test_kept(void **state)
+{
+    (void)state;
+    struct buf text;
+    buf_init(&text, 1u << 20);
+    buf_printf(&text, "nvcf.registries: {x: &a %04000d", 0);
+    for (int i = 0; i < 1500; i++)
+        buf_printf(&text, ", k%d: *a", i);
+    buf_text(&text, "}\n");
+    struct kv data = {STR("nvcf-api.yaml"), buf_view(&text)};
+    char *got = read_all(STR("NVCF"), &data, 1);
+    assert_non_null(
+        strstr(got, "LIMIT nvcf-api.yaml, more than 10000 properties, or 4 MiB"));
+    mem_free(got);
+    buf_done(&text);
+    static struct kv broken[2000];
+    for (size_t i = 0; i < NRW_COUNT(broken); i++)
+        broken[i] = (struct kv){STR("f.yaml"), STR("a: [")};
+    got = read_all(STR("NVCF"), broken, NRW_COUNT(broken));
+    assert_true(strlen(got) < 2048);
+    assert_non_null(strstr(got, "PROBLEM f.yaml, line"));
+    mem_free(got);
 }
 
 /* So many keys, and one of a registry behind them. */
@@ -173,8 +243,7 @@ static void test_many_properties(void **state)
     const struct kv data[] = {{STR("a.yaml"), str_from(text.data, text.size)},
                               {STR("nvcf.registries.y"), STR("z")}};
     char *got = read_all(STR("NVCF"), data, 2);
-    assert_non_null(strstr(got, "x[9999]=x\nLIMIT a.yaml, more than 10000 properties of "
-                                "registries"));
+    assert_non_null(strstr(got, "x[9999]=x\nLIMIT a.yaml, more than 10000 properties"));
     mem_free(got);
     buf_done(&text);
 }
@@ -302,11 +371,18 @@ static void test_every_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flatten),         cmocka_unit_test(test_documents),
-        cmocka_unit_test(test_many_properties), cmocka_unit_test(test_many_keys),
-        cmocka_unit_test(test_odd_things),      cmocka_unit_test(test_anchors),
-        cmocka_unit_test(test_problems),        cmocka_unit_test(test_filter),
-        cmocka_unit_test(test_properties),      cmocka_unit_test(test_every_allocation),
+        cmocka_unit_test(test_flatten),
+        cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_many_properties),
+        cmocka_unit_test(test_many_keys),
+        cmocka_unit_test(test_work),
+        cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_odd_things),
+        cmocka_unit_test(test_anchors),
+        cmocka_unit_test(test_problems),
+        cmocka_unit_test(test_filter),
+        cmocka_unit_test(test_properties),
+        cmocka_unit_test(test_every_allocation),
     };
     return cmocka_run_group_tests_name("policy_remote", tests, NULL, NULL);
 }

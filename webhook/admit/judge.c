@@ -206,6 +206,7 @@ static bool read_alone(struct arena *arena, struct str prefix,
 
 struct alone {
     const struct config_map *map, *old_map; /* the latter may be NULL */
+    const struct config_map *base; /* a profile's sibling completes it; or NULL */
     unsigned by_name; /* AS_…; both: "…-remote-config-env" can be either */
 };
 
@@ -225,11 +226,21 @@ static bool judge_as_remote(struct arena *arena, const struct admit_input *input
                             const struct policy_target *target, const struct alone *alone,
                             struct decision *ret_decision, bool *ret_concerned)
 {
-    struct remote_config remote, old_remote;
+    struct remote_config remote, old_remote = {.prop_count = 0};
+    bool has_old = alone->old_map != NULL;
     if (!read_alone(arena, target->prefix, alone->map, &remote) ||
-        (alone->old_map != NULL &&
-         !read_alone(arena, target->prefix, alone->old_map, &old_remote)))
+        (has_old && !read_alone(arena, target->prefix, alone->old_map, &old_remote)))
         return false;
+    /* A sibling may change half of what its base says, and the base's own faults are no
+     * fault of one that is new. */
+    if (alone->base != NULL && remote.prop_count + old_remote.prop_count > 0) {
+        has_old = true;
+        if (!remote_maps_read_sibling(arena, target->prefix, alone->base, alone->map,
+                                      &remote) ||
+            !remote_maps_read_sibling(arena, target->prefix, alone->base, alone->old_map,
+                                      &old_remote))
+            return false;
+    }
     /* A file that cannot be read is nobody's fault where nothing says that it is the
      * API's. */
     *ret_concerned = false;
@@ -238,7 +249,7 @@ static bool judge_as_remote(struct arena *arena, const struct admit_input *input
     const struct config_map_input map = {
         .prefix = target->prefix,
         .remote = &remote,
-        .old_remote = alone->old_map != NULL ? &old_remote : NULL,
+        .old_remote = has_old ? &old_remote : NULL,
     };
     return decide_config_map(arena, input->policy, &map, ret_decision, ret_concerned);
 }
@@ -295,9 +306,14 @@ static bool judge_config_map(struct arena *arena, const struct admit_input *inpu
     map.name = review->name;
     bool is_remote = remote_maps_named(map.name);
     bool is_env = str_ends(map.name, STR("-env"));
-    const struct alone alone = {&map, has_old ? &old_map : NULL,
-                                (is_remote ? AS_REMOTE : 0u) |
-                                    (is_env || !is_remote ? AS_ENV : 0u)};
+    struct str base = remote_maps_base(map.name);
+    const struct alone alone = {
+        .map = &map,
+        .old_map = has_old ? &old_map : NULL,
+        .base = str_is_null(base) || input->config_maps == NULL
+                    ? NULL
+                    : config_maps_find(input->config_maps, review->name_space, base),
+        .by_name = (is_remote ? AS_REMOTE : 0u) | (is_env || !is_remote ? AS_ENV : 0u)};
     /* One of another name that says nothing about registries is not looked at, whoever
      * labels it. */
     const struct policy_target *by_label =

@@ -6,7 +6,8 @@
 
 /* More than anybody has; each costs a search. */
 #define PROFILES_MAXIMUM 64u
-#define NAME_MAXIMUM     253u /* of an object */
+#define NAME_MAXIMUM     253u  /* of an object */
+#define TOLD_MAXIMUM     1024u /* of what is wrong in several */
 
 bool remote_maps_named(struct str name)
 {
@@ -100,9 +101,23 @@ static bool append_props(struct arena *arena, const struct remote_config *more,
 static void add_what(struct arena *arena, struct str *all, struct str name,
                      struct str what)
 {
-    if (what.n > 0)
+    if (what.n > 0 && all->n < TOLD_MAXIMUM)
         *all = arena_printf(arena, "%.*s%s%.*s: %.*s", STR_ARG(*all),
                             all->n > 0 ? "; " : "", STR_ARG(name), STR_ARG(what));
+}
+
+/* Spring asks all of them together for the place, and one that says nothing of it changes
+ * nothing. Where two differ, it depends on more than is known of each here. */
+static void join_rank(struct arena *arena, const struct remote_config *more,
+                      struct remote_config *remote)
+{
+    bool differ = more->ranked && remote->ranked && more->rank != remote->rank;
+    if (differ)
+        add_what(arena, &remote->problem, more->name,
+                 STR("whether it outranks the environment depends"));
+    if (more->ranked)
+        remote->rank = differ ? REMOTE_FIRST : more->rank;
+    remote->ranked = remote->ranked || more->ranked;
 }
 
 static bool append(struct arena *arena, struct str prefix, const struct config_map *map,
@@ -113,12 +128,9 @@ static bool append(struct arena *arena, struct str prefix, const struct config_m
         return false;
     add_what(arena, &remote->problem, map->name, more.problem);
     add_what(arena, &remote->limit, map->name, more.limit);
-    /* The place is asked of all of them together, and here it is known of each alone. */
-    if (more.rank != remote->rank) {
-        remote->rank = REMOTE_FIRST;
-        add_what(arena, &remote->problem, map->name,
-                 STR("whether it outranks the environment depends"));
-    }
+    join_rank(arena, &more, remote);
+    remote->data = more.data;
+    remote->data_count = more.data_count;
     /* A file alone is read whatever it is called; of several the API may skip any, and
      * one that is skipped overrides nothing. */
     bool overrides = certain && map->data_count == 1;
@@ -143,4 +155,24 @@ bool remote_maps_read(struct arena *arena, struct str prefix, struct str name,
             return false;
     }
     return !arena->failed;
+}
+
+struct str remote_maps_base(struct str name)
+{
+    static const struct str infix = STR("-remote-config-");
+    size_t at = str_find(name, infix);
+    return at == name.n ? str_null() : str_first(name, at + infix.n - 1);
+}
+
+bool remote_maps_read_sibling(struct arena *arena, struct str prefix,
+                              const struct config_map *base,
+                              const struct config_map *sibling,
+                              struct remote_config *ret_remote)
+{
+    *ret_remote = (struct remote_config){.name = base->name, .known = true};
+    if (!remote_config_read(arena, prefix, base->data, base->data_count, ret_remote))
+        return false;
+    ret_remote->data = NULL;
+    ret_remote->data_count = 0;
+    return sibling == NULL || append(arena, prefix, sibling, true, ret_remote);
 }

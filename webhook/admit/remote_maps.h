@@ -18,6 +18,16 @@ bool remote_maps_named(struct str name);
 bool remote_maps_read(struct arena *arena, struct str prefix, struct str name,
                       struct str profiles, bool certain, struct workload *workload);
 
+/* "x-remote-config" for its sibling "x-remote-config-ncp"; null for any other name. */
+struct str remote_maps_base(struct str name);
+
+/* A sibling as it is read after its base; `sibling` NULL: the base before there was one.
+ * The texts that are remembered are the sibling's. */
+bool remote_maps_read_sibling(struct arena *arena, struct str prefix,
+                              const struct config_map *base,
+                              const struct config_map *sibling,
+                              struct remote_config *ret_remote);
+
 /* The one of its namespace, or NULL. `name` may be null. */
 const struct config_map *remote_maps_find(const struct workload *workload,
                                           struct str name);

@@ -55,13 +55,14 @@ enum remote_rank {
 
 struct remote_config {
     enum remote_rank rank; /* as it says itself: spring.cloud.config.override-none … */
+    bool ranked;           /* it says anything of that */
     struct str name;       /* of the ConfigMap */
     bool known;            /* false: not among what we can see */
     struct str problem;    /* not "": could not be read as YAML, with the reason */
     struct str limit;      /* not "": what Spring may read, and is beyond our limits */
     const struct remote_prop *props;
     size_t prop_count;
-    const struct kv *data; /* the texts that all this was read from */
+    const struct kv *data; /* the files, where one has a problem or is beyond a limit */
     size_t data_count;
 };
 

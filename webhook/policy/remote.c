@@ -10,13 +10,18 @@
 #include "util/utf8.h"
 
 #define TREE_LIMIT     (64u << 20)
-#define NAME_LIMIT     512u   /* longer than any property that means something */
-#define PROPERTY_LIMIT 10000u /* of registries: kept until the decision */
-#define VALUE_LIMIT    4096u  /* the rest of a longer value is left out */
+#define NAME_LIMIT     512u       /* longer than any property that means something */
+#define PROPERTY_LIMIT 10000u     /* of registries: kept until the decision */
+#define VALUE_LIMIT    4096u      /* the rest of a longer value is left out */
+#define KEPT_LIMIT     (4u << 20) /* of all names and values that are kept */
+#define WORK_LIMIT     (8u << 20) /* bytes of texts that are looked at, however often */
+#define TOLD_LIMIT     1024u      /* of what is wrong in several files */
 
 /* Far beyond what anybody writes (a ConfigMap has at most 1 MiB), and little enough for a
  * process with 128 MiB: the largest tree takes some 20 MiB, and each alias is looked up
- * among all anchors. What exceeds them is refused, since Spring might read it. */
+ * among all anchors. What exceeds them is refused, since Spring might read it. Values
+ * and texts count for all files together, and again each time that an alias leads to
+ * them: a file of a few bytes can name itself a million times. */
 static const struct yaml_limits remote_limits = {
     .bytes = 2u << 20, .nodes = 100000, .depth = 64, .documents = 1000, .anchors = 500};
 
@@ -40,13 +45,13 @@ struct flat {
     struct str condition;    /* … to this one, in `arena` */
     struct str text;         /* of the data key */
     struct remote_wishes wishes;
-    size_t nodes;
+    size_t nodes, work, kept; /* of all data keys */
     unsigned line;
     const char *problem; /* with `line`: Spring refuses it as well, or may */
     unsigned limit_line;
     const char *limit; /* likewise: Spring may read it, and it is beyond us */
     bool stopped;      /* by a limit, after which nothing is read */
-    bool full;         /* said once, for all data keys */
+    bool spent;        /* … of all data keys together: nothing more is read at all */
 };
 
 /* The first one is told; what else can be read is read all the same. */
@@ -70,6 +75,18 @@ static void stop(struct flat *flat, const struct yaml_node *node, const char *li
 {
     exceed(flat, node, limit);
     flat->stopped = true;
+}
+
+/* Counts a visit, and what it looks at. False: it is too much. */
+static bool spend(struct flat *flat, const struct yaml_node *node, size_t bytes)
+{
+    flat->nodes++;
+    flat->work += bytes;
+    if (flat->nodes <= remote_limits.nodes && flat->work <= WORK_LIMIT)
+        return true;
+    stop(flat, node, "too large once aliases and merge keys are written out");
+    flat->spent = true;
+    return false;
 }
 
 /* --- paths that lead to what is looked at ---------------------------------------------
@@ -118,7 +135,7 @@ static bool leads(const struct flat *flat, struct str path, struct str key)
 static void note_condition(struct flat *flat, struct str name, struct str value)
 {
     if (flat->condition.n > NAME_LIMIT || value.n > NAME_LIMIT)
-        flat->condition = arena_str(flat->arena, flat->text);
+        flat->condition = flat->text;
     else
         flat->condition =
             arena_printf(flat->arena, "%.*s%.*s=%.*s\n", STR_ARG(flat->condition),
@@ -144,22 +161,23 @@ static void keep(struct flat *flat, struct str name, struct str value, bool unre
     note(flat, name, value, unreadable);
     if (flat->prefix.n > 0 && !spring_concerns(flat->prefix, name))
         return;
-    if (flat->prefix.n > 0 && flat->items.count == PROPERTY_LIMIT) {
-        if (!flat->full)
-            flat->limit = "more than 10000 properties of registries";
-        flat->full = flat->stopped = true;
+    value = utf8_cut(value, VALUE_LIMIT);
+    flat->kept += name.n + value.n;
+    if (flat->kept > KEPT_LIMIT ||
+        (flat->prefix.n > 0 && flat->items.count == PROPERTY_LIMIT)) {
+        flat->limit = "more than 10000 properties, or 4 MiB, of registries";
+        flat->spent = flat->stopped = true;
         return;
     }
     struct item *item = arena_list_add(flat->arena, &flat->items, sizeof(*item));
     if (item == NULL)
         return;
-    item->prop = (struct remote_prop){
-        .name = arena_str(flat->arena, name),
-        .value = arena_str(flat->arena, utf8_cut(value, VALUE_LIMIT)),
-        .unreadable = unreadable,
-        .conditional = flat->conditional,
-        .condition = STR(""),
-        .config_map = STR("")};
+    item->prop = (struct remote_prop){.name = arena_str(flat->arena, name),
+                                      .value = arena_str(flat->arena, value),
+                                      .unreadable = unreadable,
+                                      .conditional = flat->conditional,
+                                      .condition = STR(""),
+                                      .config_map = STR("")};
     if (flat->conditional)
         return;
     bool fresh;
@@ -226,7 +244,8 @@ static void collect_merge(struct flat *flat, const struct yaml_node *value,
         fail(flat, value, "<< takes a map, or a list of maps");
         return;
     }
-    for (const struct yaml_node *item = value->child; item != NULL; item = item->next) {
+    for (const struct yaml_node *item = value->child;
+         item != NULL && spend(flat, item, 0); item = item->next) {
         if (follow(item)->kind == NODE_MAPPING)
             collect(flat, follow(item), pairs, depth + 1);
         else
@@ -238,14 +257,17 @@ static void collect_merge(struct flat *flat, const struct yaml_node *value,
 static void collect(struct flat *flat, const struct yaml_node *map, struct pairs *pairs,
                     size_t depth)
 {
-    flat->nodes += map->count + 1;
-    if (depth > remote_limits.depth || flat->nodes > remote_limits.nodes) {
-        stop(flat, map, "too large or too deep once merge keys are written out");
+    if (!spend(flat, map, 0))
+        return;
+    if (depth > remote_limits.depth) {
+        stop(flat, map, "too deep once merge keys are written out");
         return;
     }
     for (const struct yaml_node *k = map->child; k != NULL; k = k->next->next) {
         bool fresh;
         const struct yaml_node *key = follow(k);
+        if (!spend(flat, k, key->text.n))
+            return;
         if (yaml_is_merge_key(k))
             continue;
         if (k->duplicate_of != NULL)
@@ -293,8 +315,8 @@ static void flatten_map(struct flat *flat, struct str path, const struct yaml_no
 static void flatten_omap(struct flat *flat, struct str path, const struct yaml_node *list,
                          size_t depth)
 {
-    for (const struct yaml_node *item = list->child; item != NULL && !flat->stopped;
-         item = item->next) {
+    for (const struct yaml_node *item = list->child;
+         item != NULL && !flat->stopped && spend(flat, item, 0); item = item->next) {
         if (follow(item)->kind == NODE_MAPPING)
             flatten_map(flat, path, follow(item), depth);
         else
@@ -337,8 +359,10 @@ static void flatten(struct flat *flat, struct str path, const struct yaml_node *
     if (flat->stopped || flat->tree->failed || flat->arena->failed)
         return;
     node = follow(node);
-    if (++flat->nodes > remote_limits.nodes || depth > remote_limits.depth) {
-        stop(flat, node, "too large or too deep once aliases are written out");
+    if (!spend(flat, node, node->text.n))
+        return;
+    if (depth > remote_limits.depth) {
+        stop(flat, node, "too deep once aliases are written out");
         return;
     }
     bool known = yaml_tag_is_core(node);
@@ -454,7 +478,7 @@ static void read_entry(struct flat *flat, const struct kv *entry, struct str *re
 /* "nvcf-api.yaml, line 3: …", after those of other data keys. */
 static void append(struct arena *arena, struct str *all, struct str key, struct str what)
 {
-    if (what.n > 0)
+    if (what.n > 0 && all->n < TOLD_LIMIT)
         *all = arena_printf(arena, "%.*s%s%.*s, %.*s", STR_ARG(*all),
                             all->n > 0 ? "; " : "", STR_ARG(key), STR_ARG(what));
 }
@@ -476,6 +500,21 @@ static void finish(struct flat *flat, struct remote_config *config)
     config->prop_count = n;
 }
 
+/* The files, of which something may not have been read. */
+static void remember(struct arena *arena, const struct kv *data, size_t count,
+                     struct remote_config *config)
+{
+    struct kv *files = ARENA_ARRAY(arena, struct kv, count);
+    size_t n = 0;
+    for (size_t i = 0; files != NULL && i < count; i++) {
+        struct str key = data[i].key;
+        if (is_file(key, ".yaml") || is_file(key, ".yml") || is_file(key, ".properties"))
+            files[n++] = data[i];
+    }
+    config->data = files;
+    config->data_count = n;
+}
+
 bool remote_config_read(struct arena *arena, struct str prefix, const struct kv *data,
                         size_t count, struct remote_config *ret_config)
 {
@@ -484,7 +523,7 @@ bool remote_config_read(struct arena *arena, struct str prefix, const struct kv 
     struct str limits = STR("");
     flat.registries =
         spring_uniform(arena, arena_printf(arena, "%.*sregistries", STR_ARG(prefix)));
-    for (size_t i = 0; i < count && !arena->failed; i++) {
+    for (size_t i = 0; i < count && !arena->failed && !flat.spent; i++) {
         NRW_AUTO_ARENA struct arena tree;
         struct str problem = STR("");
         struct str limit = STR("");
@@ -492,7 +531,6 @@ bool remote_config_read(struct arena *arena, struct str prefix, const struct kv 
         flat.tree = &tree;
         flat.names = (struct strmap){.slots = NULL};
         flat.conditional = false;
-        flat.nodes = 0;
         flat.problem = NULL;
         flat.limit = NULL;
         flat.limit_line = 0;
@@ -504,12 +542,13 @@ bool remote_config_read(struct arena *arena, struct str prefix, const struct kv 
         append(arena, &problems, data[i].key, problem);
         append(arena, &limits, data[i].key, limit);
     }
+    ret_config->ranked = remote_rank_said(&flat.wishes);
     if (!remote_rank_tell(&flat.wishes, &ret_config->rank))
         append(arena, &problems, STR("spring.cloud.config"),
                STR("whether it outranks the environment depends"));
     finish(&flat, ret_config);
-    ret_config->data = data;
-    ret_config->data_count = count;
+    if (problems.n + limits.n > 0)
+        remember(arena, data, count, ret_config);
     ret_config->problem = problems;
     ret_config->limit = limits;
     return !arena->failed;

@@ -51,6 +51,12 @@ void remote_rank_note(struct arena *arena, struct remote_wishes *wishes, struct 
     *wish = *wish == WISH_NONE || *wish == said ? said : WISH_UNCLEAR;
 }
 
+bool remote_rank_said(const struct remote_wishes *wishes)
+{
+    return wishes->allow != WISH_NONE || wishes->none != WISH_NONE ||
+           wishes->system != WISH_NONE;
+}
+
 bool remote_rank_tell(const struct remote_wishes *wishes, enum remote_rank *ret_rank)
 {
     *ret_rank = REMOTE_FIRST;

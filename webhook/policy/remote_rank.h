@@ -21,6 +21,9 @@ struct remote_wishes {
 void remote_rank_note(struct arena *arena, struct remote_wishes *wishes, struct str name,
                       struct str value, bool clear);
 
+/* Was anything noted that bears on it? */
+bool remote_rank_said(const struct remote_wishes *wishes);
+
 /* False: it cannot be told from what was noted. */
 bool remote_rank_tell(const struct remote_wishes *wishes, enum remote_rank *ret_rank);
 
