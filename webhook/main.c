@@ -9,11 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "policy/suggest.h"
 #include "util/mem.h"
+#include "util/strmap.h"
 
 /* glibc gives each thread its own arena, up to eight for each core, and keeps what a
  * burst has left in all of them. As many as there are workers by default will do. */
@@ -106,6 +108,16 @@ static bool have_standard_descriptors(void)
     return true;
 }
 
+/* Names come from whoever may send a request, and must not be made to meet. */
+static bool seed_maps(void)
+{
+    uint64_t seed[2];
+    if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+        return false;
+    strmap_seed(seed[0], seed[1]);
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     if (!have_standard_descriptors())
@@ -116,6 +128,8 @@ int main(int argc, char **argv)
     json_object_seed(0); /* random; jansson would do it in whichever thread is first */
     if (argc > 0)
         cli_set_program(argv[0]);
+    if (!seed_maps())
+        return cli_trouble(NULL, "the kernel gives no random numbers");
     if (argc < 2) {
         usage(stderr);
         return CLI_TROUBLE;

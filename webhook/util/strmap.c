@@ -1,33 +1,65 @@
-/* A map from text to number; see strmap.h. Eight bytes at a time, each stirred in by a
- * multiplication (the constant is 2^64 divided by the golden ratio). */
+/* A map from text to number; see strmap.h. The hash takes sixteen bytes at a time: two
+ * words, each hidden by something secret, are multiplied, and the halves of the product
+ * of 128 bits are laid over each other. Which words make products meet depends on what
+ * they were hidden by. */
 #include "util/strmap.h"
 
 #define LEAST 32u
 #define MOST  (1u << 31)
-#define STIR  UINT64_C(0x9e3779b97f4a7c15)
 
-static uint64_t stir(uint64_t h, uint64_t word)
+__extension__ typedef unsigned __int128 product_type;
+
+/* Written once, see strmap_seed(). */
+static uint64_t secret[2] = {UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0xd1b54a32d192ed03)};
+
+void strmap_seed(uint64_t first, uint64_t second)
 {
-    h = (h ^ word) * STIR;
-    return h ^ h >> 32;
+    secret[0] = first;
+    secret[1] = second;
 }
 
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+    product_type product = (product_type)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint64_t eight_at(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+static uint64_t four_at(const char *at)
+{
+    uint32_t word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+/* The length is in it, and so the last words may overlap those before them. */
 static uint32_t hash_of(struct str key)
 {
-    uint64_t h = key.n;
-    size_t left = key.n;
+    uint64_t h = secret[1] ^ key.n;
     const char *at = key.p;
-    for (; left >= 8; left -= 8, at += 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        h = stir(h, word);
+    size_t left = key.n;
+    for (; left > 16; left -= 16, at += 16)
+        h = fold(eight_at(at) ^ secret[0], eight_at(at + 8) ^ h);
+    uint64_t a = 0;
+    uint64_t b = 0;
+    if (left >= 8) {
+        a = eight_at(at);
+        b = eight_at(at + left - 8);
+    } else if (left >= 4) {
+        a = four_at(at);
+        b = four_at(at + left - 4);
+    } else if (left > 0) {
+        a = (uint64_t)(unsigned char)at[0] << 16 |
+            (uint64_t)(unsigned char)at[left / 2] << 8 | (unsigned char)at[left - 1];
     }
-    uint64_t rest = 0;
-    while (left > 0)
-        rest = rest << 8 | (unsigned char)at[--left];
-    /* The upper half of a product depends on all of what was multiplied; the lower bits
-     * do not. */
-    return (uint32_t)(stir(h, rest) * STIR >> 32);
+    h = fold(a ^ secret[0], b ^ h);
+    return (uint32_t)fold(h ^ secret[0], secret[1]);
 }
 
 /* The key's slot, or the empty one where it belongs. */

@@ -1,9 +1,11 @@
 /* A map from text to number, in an arena: open addressing, grows by doubling, keys
  * borrowed. The slots are eight bytes each, so that those of ten thousand keys stay in a
  * core's own cache; what they lead to lies in the order in which it came, which is the
- * order in which it is mostly asked for. Not shared between threads. Collisions forced by
- * an attacker cost at most the bounded size of one request (8 MiB of names), which the
- * caller is authorised to send.
+ * order in which it is mostly asked for. Not shared between threads.
+ *
+ * The hash has a secret of 128 bits. Without it names that all meet in one slot are made
+ * in seconds, and each of them is compared with all before: a request of one megabyte
+ * keeps a worker busy for seconds.
  */
 #ifndef NRW_UTIL_STRMAP_H
 #define NRW_UTIL_STRMAP_H
@@ -31,6 +33,10 @@ struct strmap {
     size_t capacity;              /* of slots: a power of two, or 0 */
     size_t count;
 };
+
+/* Sets the secret, before the first thread and the first map. Until then it is a fixed
+ * one, with which everything takes the same steps every time. */
+void strmap_seed(uint64_t first, uint64_t second);
 
 /* The value's place for the key, made with `initial` when it was absent (*ret_fresh,
  * which may be NULL, says so). NULL when the arena refused. Valid until the next call. */
