@@ -4,9 +4,9 @@
 #include "core/sources_reader.h"
 #include "core/sources_ways.h"
 
-static struct finding *report(struct reader *reader, enum finding_id id,
-                              const struct place *place, struct str key,
-                              struct str message, const char *advice)
+struct finding *sources_report(struct reader *reader, enum finding_id id,
+                               const struct place *place, struct str key,
+                               struct str message, const char *advice)
 {
     struct finding *finding =
         findings_add(reader->arena, &reader->out->findings, id, SEVERITY_WARNING);
@@ -23,7 +23,7 @@ static struct finding *report(struct reader *reader, enum finding_id id,
 void sources_opaque(struct reader *reader, const struct place *place, struct str key,
                     struct str message, const char *advice)
 {
-    report(reader, FINDING_OPAQUE_SOURCE, place, key, message, advice);
+    sources_report(reader, FINDING_OPAQUE_SOURCE, place, key, message, advice);
 }
 
 bool sources_brings_properties(struct str name)
@@ -148,11 +148,9 @@ static bool is_way_in(struct reader *reader, struct str name, struct str value,
     return !readable || value.n > 0;
 }
 
-/* A variable with its value, whatever brought it. `reference`: where an unreadable value
- * comes from. */
-static void read_variable(struct reader *reader, const struct place *place,
-                          struct str name, struct str value, bool readable,
-                          bool by_kubernetes, struct str reference)
+void sources_variable(struct reader *reader, const struct place *place, struct str name,
+                      struct str value, bool readable, bool by_kubernetes,
+                      struct str reference)
 {
     if (sources_property(reader, place, name, value, readable, true, by_kubernetes,
                          reference))
@@ -172,147 +170,13 @@ static void read_variable(struct reader *reader, const struct place *place,
         "pass what the API needs as environment variables of its own");
 }
 
-static const struct config_map *find_config_map(const struct reader *reader,
-                                                struct str name)
-{
-    const struct workload *workload = reader->workload;
-    for (size_t i = 0; i < workload->config_map_count; i++) {
-        if (str_eq(workload->config_maps[i].name, name) &&
-            str_eq(workload->config_maps[i].name_space, workload->name_space))
-            return &workload->config_maps[i];
-    }
-    return NULL;
-}
-
-static bool find_value(const struct config_map *map, struct str key,
-                       struct str *ret_value)
-{
-    for (size_t i = 0; i < map->data_count; i++) {
-        if (str_eq(map->data[i].key, key)) {
-            *ret_value = map->data[i].value;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* What the charts set: nothing to be said of it. */
-static bool is_chart_profile(const struct env_var *var)
-{
-    return !var->has_value_from && str_eq(var->value, STR("ncp")) &&
-           way_of(var->name) == WAY_PROFILES;
-}
-
-static void read_env(struct reader *reader, const bool *skip)
-{
-    const struct container_spec *container = &reader->workload->container;
-    strmap_reserve(reader->arena, &reader->names,
-                   reader->names.count + container->env_count);
-    for (size_t i = 0; i < container->env_count; i++) {
-        if (skip != NULL && skip[i])
-            continue;
-        const struct env_var *var = &container->env[i];
-        struct place place = {LAYER_ENV, STR("env"), STR(""), i, STR("")};
-        bool fresh;
-        if (strmap_put(reader->arena, &reader->names, var->name, i, &fresh) == NULL)
-            return;
-        bool relevant =
-            !is_chart_profile(var) && sources_matter(reader->prefix, var->name);
-        if (!fresh || relevant)
-            place.path =
-                arena_printf(reader->arena, "spec.template.spec.containers[%zu].env[%zu]",
-                             container->index, i);
-        if (!fresh)
-            report(
-                reader, FINDING_DUPLICATE_VARIABLE, &place, var->name,
-                arena_printf(reader->arena,
-                             "the variable %.*s stands twice in env: the last one wins "
-                             "today, server-side apply refuses it, and a later apply may "
-                             "drop both",
-                             STR_ARG(var->name)),
-                "keep one of the two");
-        if (!relevant)
-            continue;
-        struct str value = var->value;
-        bool readable = !var->has_value_from;
-        bool literal = readable;
-        if (!readable && !str_is_null(var->cm_name)) {
-            const struct config_map *map = find_config_map(reader, var->cm_name);
-            readable = map != NULL && find_value(map, var->cm_key, &value);
-        }
-        read_variable(reader, &place, var->name, value, readable, literal,
-                      var->from_what);
-    }
-}
-
-static void read_map(struct reader *reader, struct str prefix,
-                     const struct config_map *map)
-{
-    struct place place = {LAYER_ENV, STR(""), STR(""), NOT_IN_ENV, STR("")};
-    for (size_t i = 0; i < map->data_count; i++) {
-        struct str name = map->data[i].key;
-        if (prefix.n > 0)
-            name =
-                arena_printf(reader->arena, "%.*s%.*s", STR_ARG(prefix), STR_ARG(name));
-        if (!sources_matter(reader->prefix, name))
-            continue;
-        bool fresh;
-        if (strmap_put(reader->arena, &reader->names, name, i, &fresh) == NULL)
-            return;
-        if (!fresh)
-            continue; /* a stronger source has set it */
-        if (place.source.n == 0)
-            place.source =
-                arena_printf(reader->arena, "configmap/%.*s", STR_ARG(map->name));
-        place.path = arena_printf(reader->arena, "data.%.*s", STR_ARG(map->data[i].key));
-        read_variable(reader, &place, name, map->data[i].value, true, false, STR(""));
-    }
-}
-
 /* For a ConfigMap that is not known. */
-static const char *unknown_advice(const struct reader *reader)
+const char *sources_unknown_advice(const struct reader *reader)
 {
     return reader->workload->config_maps_unseen
                ? "serve with --policy-configmap or --kubeconfig, or set opaqueSources: "
                  "Allow"
                : "give the ConfigMap as well, or look whether it exists";
-}
-
-static void read_env_from(struct reader *reader)
-{
-    const struct container_spec *container = &reader->workload->container;
-    for (size_t i = container->env_from_count; i-- > 0;) {
-        const struct env_from *from = &container->env_from[i];
-        const struct config_map *map =
-            str_is_null(from->cm_name) ? NULL : find_config_map(reader, from->cm_name);
-        if (map != NULL) {
-            read_map(reader, from->prefix, map);
-            continue;
-        }
-        struct place place = {LAYER_ENV, STR("env"), STR(""), NOT_IN_ENV, STR("")};
-        place.path =
-            arena_printf(reader->arena, "spec.template.spec.containers[%zu].envFrom[%zu]",
-                         container->index, i);
-        if (!str_is_null(from->secret_name)) {
-            sources_opaque(
-                reader, &place, STR(""),
-                arena_printf(reader->arena,
-                             "envFrom takes variables from the Secret %.*s, which cannot "
-                             "be read here: any of them can set a registry",
-                             STR_ARG(from->secret_name)),
-                "keep registries in the policy, and name the Secret's keys one by one");
-        } else if (!str_is_null(from->cm_name)) {
-            place.source =
-                arena_printf(reader->arena, "configmap/%.*s", STR_ARG(from->cm_name));
-            sources_opaque(
-                reader, &place, STR(""),
-                arena_printf(reader->arena,
-                             "envFrom takes variables from the ConfigMap %.*s, which is "
-                             "not known here",
-                             STR_ARG(from->cm_name)),
-                unknown_advice(reader));
-        }
-    }
 }
 
 static void read_remote(struct reader *reader, const struct remote_config *remote)
@@ -345,7 +209,7 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
                                "which is not known here; what it says about registries "
                                "outranks the environment",
                                STR_ARG(remote->name)),
-            unknown_advice(reader));
+            sources_unknown_advice(reader));
     }
     if (remote->problem.n > 0)
         sources_opaque(reader, &place, STR(""),
@@ -356,13 +220,14 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
     /* No honest configuration has it, and anything may be behind it: no warning, but a
      * denial. */
     if (remote->limit.n > 0)
-        report(reader, FINDING_REMOTE_CONFIG_OVERRIDE, &place, STR(""),
-               arena_printf(reader->arena,
-                            "the remote configuration is beyond what can be read here: "
-                            "%.*s; what is said there can recognise, change or take "
-                            "over registries",
-                            STR_ARG(remote->limit)),
-               "write it in fewer and plainer lines");
+        sources_report(
+            reader, FINDING_REMOTE_CONFIG_OVERRIDE, &place, STR(""),
+            arena_printf(reader->arena,
+                         "the remote configuration is beyond what can be read here: "
+                         "%.*s; what is said there can recognise, change or take "
+                         "over registries",
+                         STR_ARG(remote->limit)),
+            "write it in fewer and plainer lines");
     for (size_t i = 0; i < remote->prop_count; i++) {
         const struct remote_prop *prop = &remote->props[i];
         if (prop->config_map.n > 0 &&
@@ -380,9 +245,10 @@ void sources_read(struct arena *arena, struct str prefix, const struct workload 
                   const bool *skip_env, struct sources *ret_sources)
 {
     *ret_sources = (struct sources){.declared = {.items = NULL}};
-    struct reader reader = {arena, prefix, workload, ret_sources, {.slots = NULL}};
-    read_env(&reader, skip_env);
-    read_env_from(&reader);
+    struct reader reader = {
+        .arena = arena, .prefix = prefix, .workload = workload, .out = ret_sources};
+    sources_read_env(&reader, skip_env);
+    sources_read_env_from(&reader);
     sources_read_words(&reader);
     if (workload->has_remote)
         read_remote(&reader, &workload->remote);
@@ -420,14 +286,14 @@ void sources_read_config_map(struct arena *arena, struct str prefix,
                              struct sources *ret_sources)
 {
     *ret_sources = (struct sources){.declared = {.items = NULL}};
-    struct reader reader = {arena, prefix, NULL, ret_sources, {.slots = NULL}};
-    read_map(&reader, STR(""), config_map);
+    struct reader reader = {.arena = arena, .prefix = prefix, .out = ret_sources};
+    sources_read_map(&reader, STR(""), config_map);
 }
 
 void sources_read_remote(struct arena *arena, struct str prefix,
                          const struct remote_config *remote, struct sources *ret_sources)
 {
     *ret_sources = (struct sources){.declared = {.items = NULL}};
-    struct reader reader = {arena, prefix, NULL, ret_sources, {.slots = NULL}};
+    struct reader reader = {.arena = arena, .prefix = prefix, .out = ret_sources};
     read_remote(&reader, remote);
 }

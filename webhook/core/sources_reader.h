@@ -1,5 +1,5 @@
-/* What sources.c and sources_options.c share while they read a workload; nobody else's.
- * Pure. */
+/* What sources.c, sources_env.c and sources_options.c share while they read a workload;
+ * nobody else's. Pure. */
 #ifndef NRW_CORE_SOURCES_READER_H
 #define NRW_CORE_SOURCES_READER_H
 
@@ -12,6 +12,9 @@ struct reader {
     const struct workload *workload; /* NULL: a ConfigMap alone */
     struct sources *out;
     struct strmap names; /* variables that are set already, by a stronger source */
+    struct strmap maps;  /* ConfigMaps of envFrom, by name and prefix: 1 when read */
+    size_t entries;      /* of those: how many were looked at */
+    size_t compared;     /* names, in search of a ConfigMap or an entry of one */
 };
 
 /* Where a value was found. */
@@ -23,6 +26,11 @@ struct place {
     struct str condition; /* of a document of the remote configuration; may be null */
 };
 
+/* Notes what was found; how grave it is, the policy says later. NULL: out of memory. */
+struct finding *sources_report(struct reader *reader, enum finding_id id,
+                               const struct place *place, struct str key,
+                               struct str message, const char *advice);
+
 /* Notes an OpaqueSource; how grave it is, the policy says later. */
 void sources_opaque(struct reader *reader, const struct place *place, struct str key,
                     struct str message, const char *advice);
@@ -32,6 +40,25 @@ void sources_opaque(struct reader *reader, const struct place *place, struct str
 bool sources_property(struct reader *reader, const struct place *place, struct str name,
                       struct str value, bool readable, bool environment,
                       bool by_kubernetes, struct str reference);
+
+/* A variable with its value, whatever brought it. `reference`: where an unreadable value
+ * comes from. */
+void sources_variable(struct reader *reader, const struct place *place, struct str name,
+                      struct str value, bool readable, bool by_kubernetes,
+                      struct str reference);
+
+/* The container's env; `skip` as in sources_read(). */
+void sources_read_env(struct reader *reader, const bool *skip);
+
+/* Its envFrom, after its env. */
+void sources_read_env_from(struct reader *reader);
+
+/* One ConfigMap, as an envFrom with this prefix brings it. */
+void sources_read_map(struct reader *reader, struct str prefix,
+                      const struct config_map *map);
+
+/* For a ConfigMap that is not known. */
+const char *sources_unknown_advice(const struct reader *reader);
 
 /* Kubernetes turns `$$` of a literal into `$`, and expands `$(NAME)`; Spring then
  * resolves `${…}`. False: what the API will see cannot be told from here. */

@@ -1,0 +1,203 @@
+/* The variables of a container: those of env, then those that envFrom brings in, from the
+ * last to the first, so that the first one to bring a name wins, as in the kubelet; see
+ * sources.h. Pure. */
+#include "core/sources_reader.h"
+#include "core/sources_ways.h"
+
+/* What no honest workload comes near; without bounds a request could cost the product of
+ * what it names and of what the ConfigMaps hold. */
+#define ENTRIES_MAXIMUM  65536u   /* no container starts with so many: E2BIG */
+#define COMPARED_MAXIMUM 4194304u /* about ten milliseconds */
+
+/* May so many more be looked at? */
+static bool may_look(size_t *spent, size_t more, size_t maximum)
+{
+    if (more > maximum - *spent)
+        return false;
+    *spent += more;
+    return true;
+}
+
+static const struct config_map *find_config_map(struct reader *reader, struct str name)
+{
+    const struct workload *workload = reader->workload;
+    if (!may_look(&reader->compared, workload->config_map_count, COMPARED_MAXIMUM))
+        return NULL;
+    for (size_t i = 0; i < workload->config_map_count; i++) {
+        if (str_eq(workload->config_maps[i].name, name) &&
+            str_eq(workload->config_maps[i].name_space, workload->name_space))
+            return &workload->config_maps[i];
+    }
+    return NULL;
+}
+
+static bool find_value(struct reader *reader, const struct config_map *map,
+                       struct str key, struct str *ret_value)
+{
+    if (!may_look(&reader->compared, map->data_count, COMPARED_MAXIMUM))
+        return false;
+    for (size_t i = 0; i < map->data_count; i++) {
+        if (str_eq(map->data[i].key, key)) {
+            *ret_value = map->data[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the charts set: nothing to be said of it. */
+static bool is_chart_profile(const struct env_var *var)
+{
+    return !var->has_value_from && str_eq(var->value, STR("ncp")) &&
+           way_of(var->name) == WAY_PROFILES;
+}
+
+void sources_read_env(struct reader *reader, const bool *skip)
+{
+    const struct container_spec *container = &reader->workload->container;
+    strmap_reserve(reader->arena, &reader->names,
+                   reader->names.count + container->env_count);
+    for (size_t i = 0; i < container->env_count; i++) {
+        if (skip != NULL && skip[i])
+            continue;
+        const struct env_var *var = &container->env[i];
+        struct place place = {LAYER_ENV, STR("env"), STR(""), i, STR("")};
+        bool fresh;
+        if (strmap_put(reader->arena, &reader->names, var->name, i, &fresh) == NULL)
+            return;
+        bool relevant =
+            !is_chart_profile(var) && sources_matter(reader->prefix, var->name);
+        if (!fresh || relevant)
+            place.path =
+                arena_printf(reader->arena, "spec.template.spec.containers[%zu].env[%zu]",
+                             container->index, i);
+        if (!fresh)
+            sources_report(
+                reader, FINDING_DUPLICATE_VARIABLE, &place, var->name,
+                arena_printf(reader->arena,
+                             "the variable %.*s stands twice in env: the last one wins "
+                             "today, server-side apply refuses it, and a later apply may "
+                             "drop both",
+                             STR_ARG(var->name)),
+                "keep one of the two");
+        if (!relevant)
+            continue;
+        struct str value = var->value;
+        bool readable = !var->has_value_from;
+        bool literal = readable;
+        if (!readable && !str_is_null(var->cm_name)) {
+            const struct config_map *map = find_config_map(reader, var->cm_name);
+            readable = map != NULL && find_value(reader, map, var->cm_key, &value);
+        }
+        sources_variable(reader, &place, var->name, value, readable, literal,
+                         var->from_what);
+    }
+}
+
+void sources_read_map(struct reader *reader, struct str prefix,
+                      const struct config_map *map)
+{
+    struct place place = {LAYER_ENV, STR(""), STR(""), NOT_IN_ENV, STR("")};
+    for (size_t i = 0; i < map->data_count; i++) {
+        struct str name = map->data[i].key;
+        if (prefix.n > 0)
+            name =
+                arena_printf(reader->arena, "%.*s%.*s", STR_ARG(prefix), STR_ARG(name));
+        if (!sources_matter(reader->prefix, name))
+            continue;
+        bool fresh;
+        if (strmap_put(reader->arena, &reader->names, name, i, &fresh) == NULL)
+            return;
+        if (!fresh)
+            continue; /* a stronger source has set it */
+        if (place.source.n == 0)
+            place.source =
+                arena_printf(reader->arena, "configmap/%.*s", STR_ARG(map->name));
+        place.path = arena_printf(reader->arena, "data.%.*s", STR_ARG(map->data[i].key));
+        sources_variable(reader, &place, name, map->data[i].value, true, false, STR(""));
+    }
+}
+
+/* For a ConfigMap or Secret whose entries cannot be told. */
+static void report_unread(struct reader *reader, const struct env_from *from,
+                          struct place *place)
+{
+    if (!str_is_null(from->secret_name)) {
+        sources_opaque(
+            reader, place, STR(""),
+            arena_printf(reader->arena,
+                         "envFrom takes variables from the Secret %.*s, which cannot "
+                         "be read here: any of them can set a registry",
+                         STR_ARG(from->secret_name)),
+            "keep registries in the policy, and name the Secret's keys one by one");
+    } else if (!str_is_null(from->cm_name)) {
+        place->source =
+            arena_printf(reader->arena, "configmap/%.*s", STR_ARG(from->cm_name));
+        sources_opaque(reader, place, STR(""),
+                       arena_printf(reader->arena,
+                                    "envFrom takes variables from the ConfigMap %.*s, "
+                                    "which is not known here",
+                                    STR_ARG(from->cm_name)),
+                       sources_unknown_advice(reader));
+    }
+}
+
+static void report_too_many(struct reader *reader, const struct place *place)
+{
+    sources_opaque(reader, place, STR(""),
+                   arena_printf(reader->arena,
+                                "envFrom brings in more variables than the %u that are "
+                                "looked at here: those of this entry and of those "
+                                "before it can set a registry",
+                                ENTRIES_MAXIMUM),
+                   "bring in fewer ConfigMaps");
+}
+
+/* Its place among those that were met, 0 until it was read. The length keeps a name and
+ * a prefix apart; a name alone has no slash. */
+static size_t *met(struct reader *reader, const struct env_from *from)
+{
+    struct str key = from->cm_name;
+    if (from->prefix.n > 0)
+        key = arena_printf(reader->arena, "%zu/%.*s%.*s", from->cm_name.n,
+                           STR_ARG(from->cm_name), STR_ARG(from->prefix));
+    return strmap_put(reader->arena, &reader->maps, key, 0, NULL);
+}
+
+/* False: beyond what is looked at. */
+static bool read_from(struct reader *reader, const struct env_from *from,
+                      struct place *place)
+{
+    if (str_is_null(from->cm_name)) {
+        report_unread(reader, from, place);
+        return true;
+    }
+    size_t *read = met(reader, from);
+    if (read == NULL || *read == 1)
+        return true; /* again: all that it brings is set already */
+    const struct config_map *map = find_config_map(reader, from->cm_name);
+    if (map == NULL) {
+        report_unread(reader, from, place);
+        return true;
+    }
+    if (!may_look(&reader->entries, map->data_count, ENTRIES_MAXIMUM)) {
+        report_too_many(reader, place);
+        return false;
+    }
+    *read = 1;
+    sources_read_map(reader, from->prefix, map);
+    return true;
+}
+
+void sources_read_env_from(struct reader *reader)
+{
+    const struct container_spec *container = &reader->workload->container;
+    for (size_t i = container->env_from_count; i-- > 0;) {
+        struct place place = {LAYER_ENV, STR("env"), STR(""), NOT_IN_ENV, STR("")};
+        place.path =
+            arena_printf(reader->arena, "spec.template.spec.containers[%zu].envFrom[%zu]",
+                         container->index, i);
+        if (!read_from(reader, &container->env_from[i], &place))
+            return;
+    }
+}
