@@ -169,6 +169,28 @@ static void references_are_bounded(void **state)
     assert_true(has_message(&sources, "cannot be read here"));
 }
 
+/* Thousands of options in one variable. */
+static void options_take_little_memory(void **state)
+{
+    (void)state;
+    enum { OPTIONS = 8000 };
+    static const char option[] = "-Da='b c' ";
+    const size_t n = sizeof(option) - 1;
+    char *text = arena_alloc(&arena, OPTIONS, n);
+    assert_non_null(text);
+    for (size_t i = 0; i < OPTIONS; i++)
+        memcpy(text + i * n, option, n);
+    const struct env_var env = {.name = STR("JAVA_TOOL_OPTIONS"),
+                                .value = str_from(text, OPTIONS * n)};
+    struct workload workload = workload_of(NULL, 0);
+    workload.container.env = &env;
+    workload.container.env_count = 1;
+    struct sources sources;
+    size_t before = arena.used;
+    time_of(&workload, &sources);
+    assert_in_range(arena.used - before, 1, 1u << 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +199,7 @@ int main(void)
                                         end),
         cmocka_unit_test_setup_teardown(what_is_looked_at_is_bounded, begin, end),
         cmocka_unit_test_setup_teardown(references_are_bounded, begin, end),
+        cmocka_unit_test_setup_teardown(options_take_little_memory, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

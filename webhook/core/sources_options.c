@@ -80,13 +80,11 @@ static void read_option(struct reader *reader, const struct place *place,
 
 /* The next option as the JVM splits them: at white space, quotes keep it together.
  * Kubernetes comes first: its `$$` are `$`, and what a reference stands for may be
- * anything, even several options: *ret_unclear. Null: out of memory. */
-static struct str next_option(struct arena *arena, struct str value, size_t *at,
-                              bool by_kubernetes, bool *ret_unclear)
+ * anything, even several options: *ret_unclear. Written to `out`, where it takes no more
+ * than it did in the value. */
+static struct str next_option(char *out, struct str value, size_t *at, bool by_kubernetes,
+                              bool *ret_unclear)
 {
-    char *out = arena_alloc(arena, value.n - *at + 1, 1);
-    if (out == NULL)
-        return str_null();
     size_t n = 0;
     size_t i = *at;
     char quote = '\0';
@@ -112,17 +110,16 @@ static struct str next_option(struct arena *arena, struct str value, size_t *at,
 void sources_read_java_options(struct reader *reader, const struct place *place,
                                struct str value, bool by_kubernetes)
 {
+    /* All options share one copy: one each would be the square of them. */
+    char *out = arena_alloc(reader->arena, value.n + 1, 1);
     size_t at = 0;
-    for (;;) {
+    while (out != NULL) {
         while (at < value.n && (unsigned char)value.p[at] <= ' ')
             at++;
         if (at == value.n)
             return;
         bool unclear = false;
-        struct str option =
-            next_option(reader->arena, value, &at, by_kubernetes, &unclear);
-        if (str_is_null(option))
-            return;
+        struct str option = next_option(out + at, value, &at, by_kubernetes, &unclear);
         if (unclear)
             report_configuration(reader, place, option);
         else if (option.n > 0)
