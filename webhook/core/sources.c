@@ -145,7 +145,8 @@ static bool is_way_in(struct reader *reader, struct str name, struct str value,
         return !way_has_profile(profiles);
     if (way == WAY_NONE)
         return way_is_java_options(name);
-    return !readable || value.n > 0;
+    return !readable ||
+           (value.n > 0 && !way_is_harmless(name, value, reader->name_space));
 }
 
 void sources_variable(struct reader *reader, const struct place *place, struct str name,
@@ -245,8 +246,11 @@ void sources_read(struct arena *arena, struct str prefix, const struct workload 
                   const bool *skip_env, struct sources *ret_sources)
 {
     *ret_sources = (struct sources){.declared = {.items = NULL}};
-    struct reader reader = {
-        .arena = arena, .prefix = prefix, .workload = workload, .out = ret_sources};
+    struct reader reader = {.arena = arena,
+                            .prefix = prefix,
+                            .workload = workload,
+                            .name_space = workload->name_space,
+                            .out = ret_sources};
     sources_read_env(&reader, skip_env);
     sources_read_env_from(&reader);
     sources_read_words(&reader);
@@ -286,7 +290,10 @@ void sources_read_config_map(struct arena *arena, struct str prefix,
                              struct sources *ret_sources)
 {
     *ret_sources = (struct sources){.declared = {.items = NULL}};
-    struct reader reader = {.arena = arena, .prefix = prefix, .out = ret_sources};
+    struct reader reader = {.arena = arena,
+                            .prefix = prefix,
+                            .name_space = config_map->name_space,
+                            .out = ret_sources};
     sources_read_map(&reader, STR(""), config_map);
 }
 

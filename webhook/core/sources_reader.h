@@ -10,6 +10,7 @@ struct reader {
     struct arena *arena;
     struct str prefix;
     const struct workload *workload; /* NULL: a ConfigMap alone */
+    struct str name_space;           /* of the workload, or of the ConfigMap */
     struct sources *out;
     struct strmap names; /* variables that are set already, by a stronger source */
     struct strmap maps;  /* ConfigMaps of envFrom, by name and prefix: 1 when read */

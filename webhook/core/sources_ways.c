@@ -116,6 +116,22 @@ bool way_has_profile(struct str profiles)
     return false;
 }
 
+bool way_is_harmless(struct str name, struct str value, struct str name_space)
+{
+    const struct {
+        struct str uniform, value;
+    } harmless[] = {
+        {STR("springcloudkubernetessecretsenabled"), STR("false")},
+        {STR("springcloudkubernetesclientnamespace"), name_space},
+        {STR("springconfigname"), STR("application")},
+    };
+    for (size_t i = 0; i < NRW_COUNT(harmless); i++) {
+        if (str_eq(value, harmless[i].value) && spring_same(harmless[i].uniform, name))
+            return true;
+    }
+    return false;
+}
+
 bool way_mentions_registries(struct str text)
 {
     static const struct str word = STR("registries");

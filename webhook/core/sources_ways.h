@@ -26,6 +26,10 @@ bool way_moves_remote(struct str name);
 /* Is the profile of the charts, `ncp`, among these? */
 bool way_has_profile(struct str profiles);
 
+/* Does the variable just say what holds without it: Secrets are not read, ConfigMaps are
+ * those of the namespace, files have their own names? */
+bool way_is_harmless(struct str name, struct str value, struct str name_space);
+
 /* JAVA_TOOL_OPTIONS and its kin, which the JVM reads under exactly these names. */
 bool way_is_java_options(struct str name);
 
