@@ -79,6 +79,10 @@ static void explain(void **state)
         verb_expect(cli_explain, "explain", "", WORDS(sources[i]), i < 2, verdicts[i],
                     "");
     }
+    verb_expect(cli_explain, "explain", "", WORDS(W("SPRING_PROFILES_ACTIVE=prod")), 0,
+                "    add `ncp` to the profiles\n", "");
+    verb_expect(cli_explain, "explain", "", WORDS(W(R "CORP_READTIMEOUT=10s")), 1,
+                "or unset " R "CORP_READTIMEOUT and what else names CORP\n", "");
     struct verb_run run;
     verb_run(&run, cli_explain, "explain", "",
              WORDS(W("-o"), W("json"), W("PATH"), W(R "NGC_CALLTIMEOUT=10s")));

@@ -217,7 +217,7 @@ static void advice_names_every_variable(void **state)
     expect_advice(&decision.findings, FINDING_MISSING_REGISTRY,
                   "set " E "GHCR_NAME=\"GitHub\" and " E "GHCR_HOSTNAME=\"ghcr.io\"");
     expect_advice(&decision.findings, FINDING_INCOMPLETE_REGISTRY,
-                  "set " E "CORP_NAME and " E "CORP_HOSTNAME, or neither");
+                  "set " E "CORP_NAME and " E "CORP_HOSTNAME, or unset " E "CORP_NAME");
     arena_done(&arena);
 }
 

@@ -47,15 +47,31 @@ struct str advice_variables(struct arena *arena, const struct registries *regist
     return str_from(text, used);
 }
 
-struct str advice_both(struct arena *arena, struct str prefix, enum artifact artifact,
-                       struct str key)
+/* All variables where they are kept, else one, by which the others are found. */
+static struct str there_is(struct arena *arena, const struct registries *registries,
+                           const struct registry *registry)
 {
-    const char *type = artifact_env(artifact);
+    if (registries_own(registries, registry).count > 0)
+        return advice_variables(arena, registries, registry);
+    const struct declaration *one = registry->name != NULL       ? registry->name
+                                    : registry->hostname != NULL ? registry->hostname
+                                                                 : registry->first;
+    return arena_printf(arena, "%.*s and what else names %.*s", STR_ARG(one->variable),
+                        STR_ARG(registry->label));
+}
+
+struct str advice_both(struct arena *arena, struct str prefix,
+                       const struct registries *registries,
+                       const struct registry *registry)
+{
+    const char *type = artifact_env(registry->artifact);
+    struct str key = registry->label;
+    struct str there = there_is(arena, registries, registry);
     return arena_printf(arena,
                         "set %.*s_REGISTRIES_RECOGNIZED_%s_%.*s_NAME and "
-                        "%.*s_REGISTRIES_RECOGNIZED_%s_%.*s_HOSTNAME, or neither",
+                        "%.*s_REGISTRIES_RECOGNIZED_%s_%.*s_HOSTNAME, or unset %.*s",
                         STR_ARG(prefix), type, STR_ARG(key), STR_ARG(prefix), type,
-                        STR_ARG(key));
+                        STR_ARG(key), STR_ARG(there));
 }
 
 struct str advice_listed(struct arena *arena, struct str prefix,

@@ -10,9 +10,10 @@
 struct str advice_variables(struct arena *arena, const struct registries *registries,
                             const struct registry *registry);
 
-/* Both variables of a key. */
-struct str advice_both(struct arena *arena, struct str prefix, enum artifact artifact,
-                       struct str key);
+/* Both variables that a registry needs, or else none of those that make it. */
+struct str advice_both(struct arena *arena, struct str prefix,
+                       const struct registries *registries,
+                       const struct registry *registry);
 
 /* Both variables of a registry of the policy, with their values. */
 struct str advice_listed(struct arena *arena, struct str prefix,

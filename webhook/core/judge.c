@@ -85,7 +85,8 @@ static bool is_missing(const struct registry *registry,
     return declaration->readable && spring_blank(declaration->value);
 }
 
-static bool judge_complete(const struct judge *judge, const struct registry *registry)
+static bool judge_complete(const struct judge *judge, const struct registries *registries,
+                           const struct registry *registry)
 {
     bool no_name = is_missing(registry, registry->name);
     bool no_host = is_missing(registry, registry->hostname);
@@ -105,7 +106,7 @@ static bool judge_complete(const struct judge *judge, const struct registry *reg
                      "does not start",
                      STR_ARG(key_text(judge, registry)), what,
                      faulty != NULL ? " (it is blank)" : ""),
-        advice_both(judge->arena, judge->prefix, registry->artifact, registry->label));
+        advice_both(judge->arena, judge->prefix, registries, registry));
     return false;
 }
 
@@ -208,7 +209,7 @@ static void judge_custom(const struct judge *judge, const struct registries *reg
                          const struct registry *registry)
 {
     bool container = registry->artifact == ARTIFACT_CONTAINER;
-    bool complete = judge_complete(judge, registry);
+    bool complete = judge_complete(judge, registries, registry);
     if (!container && !registry->known)
         judge_report(
             judge, FINDING_UNSUPPORTED_ARTIFACT_TYPE, SEVERITY_WARNING, registry,
@@ -321,7 +322,7 @@ static void judge_one(const struct judge *judge, const struct registries *regist
     if (registry->known && registries_by_default(registry->artifact, builtin))
         judge_builtin(judge, registry);
     else if (!registry->known && builtin != NULL && served &&
-             (registry->defaults || judge_complete(judge, registry)))
+             (registry->defaults || judge_complete(judge, registries, registry)))
         judge_twin(judge, registry);
     else if (registry->known || builtin == NULL || !served)
         judge_custom(judge, registries, registry);

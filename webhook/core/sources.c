@@ -168,7 +168,7 @@ void sources_variable(struct reader *reader, const struct place *place, struct s
                      "%.*s brings in configuration that cannot be read here: it can "
                      "recognise, change or take over registries",
                      STR_ARG(name)),
-        "pass what the API needs as environment variables of its own");
+        way_advice(way_of(name)));
 }
 
 /* For a ConfigMap that is not known. */

@@ -26,14 +26,14 @@ static void read_other(struct reader *reader, const struct place *place,
 }
 
 static void report_configuration(struct reader *reader, const struct place *place,
-                                 struct str option)
+                                 struct str option, enum way way)
 {
     sources_opaque(
         reader, place, STR(""),
         arena_printf(reader->arena,
                      "\"%.*s\" brings in configuration that cannot be read here",
                      STR_ARG(utf8_cut(option, 120))),
-        elsewhere);
+        way_advice(way));
 }
 
 /* Does it say where configuration comes from, or which of it applies? */
@@ -65,7 +65,7 @@ static void read_option(struct reader *reader, const struct place *place,
     bool unclear = str_find(name, STR("$(")) < name.n;
     name = spring_fold(reader->arena, name);
     if (unclear || is_way_in(reader, name, value, is_argument)) {
-        report_configuration(reader, place, option);
+        report_configuration(reader, place, option, unclear ? WAY_NONE : way_of(name));
         return;
     }
     if (sources_property(reader, &deeper, name, value, true, false, is_argument, STR("")))
@@ -121,7 +121,7 @@ void sources_read_java_options(struct reader *reader, const struct place *place,
         bool unclear = false;
         struct str option = next_option(out + at, value, &at, by_kubernetes, &unclear);
         if (unclear)
-            report_configuration(reader, place, option);
+            report_configuration(reader, place, option, WAY_NONE);
         else if (option.n > 0)
             read_option(reader, place, option, false);
     }

@@ -132,6 +132,13 @@ bool way_is_harmless(struct str name, struct str value, struct str name_space)
     return false;
 }
 
+const char *way_advice(enum way way)
+{
+    return way == WAY_PROFILES
+               ? "add `ncp` to the profiles"
+               : "pass what the API needs as environment variables of its own";
+}
+
 bool way_mentions_registries(struct str text)
 {
     static const struct str word = STR("registries");

@@ -30,6 +30,9 @@ bool way_has_profile(struct str profiles);
  * those of the namespace, files have their own names? */
 bool way_is_harmless(struct str name, struct str value, struct str name_space);
 
+/* What to do about one. */
+const char *way_advice(enum way way);
+
 /* JAVA_TOOL_OPTIONS and its kin, which the JVM reads under exactly these names. */
 bool way_is_java_options(struct str name);
 
