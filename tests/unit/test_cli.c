@@ -79,6 +79,10 @@ static void explain(void **state)
         verb_expect(cli_explain, "explain", "", WORDS(sources[i]), i < 2, verdicts[i],
                     "");
     }
+    verb_expect(cli_explain, "explain", "", WORDS(W("REMOTE_CONFIG_NAME=x")), 0,
+                "effect    names the ConfigMap of the remote configuration, which "
+                "outranks the environment\n",
+                "");
     verb_expect(cli_explain, "explain", "", WORDS(W("SPRING_PROFILES_ACTIVE=prod")), 0,
                 "    add `ncp` to the profiles\n", "");
     verb_expect(cli_explain, "explain", "", WORDS(W(R "CORP_READTIMEOUT=10s")), 1,

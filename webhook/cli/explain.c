@@ -96,6 +96,9 @@ static struct str effect(struct arena *arena, const struct question *question)
     const struct spring_var *var = &question->var;
     if (!question->concerns && sources_brings_properties(question->name))
         return STR("another source of properties, which the API reads");
+    if (str_eq(question->name, STR("REMOTE_CONFIG_NAME")))
+        return STR("names the ConfigMap of the remote configuration, which outranks the "
+                   "environment");
     if (!question->concerns)
         return STR("ignored: it does not name a recognised registry of the API");
     switch (var->property) {
