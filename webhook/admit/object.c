@@ -256,12 +256,17 @@ static struct str env_value(const struct workload *workload, const struct env_va
     return *ret_readable ? value : var->from_what;
 }
 
+/* Names that are compared in search of one variable: no honest workload comes near, and
+ * without a bound it would be the product of envFrom and of what the ConfigMaps hold. */
+#define COMPARED_MAXIMUM 4194304u
+
 /* The variable's text as the pod gets it from env, or else from envFrom; null: not set.
- * *ret_readable is false when it is set by something that cannot be read. */
+ * *ret_readable is false when it is set by something that cannot be read, or may be. */
 static struct str look_up(const struct workload *workload, struct str name,
                           bool *ret_readable)
 {
     const struct container_spec *container = &workload->container;
+    size_t compared = 0;
     *ret_readable = true;
     for (size_t i = container->env_count; i-- > 0;) {
         if (str_eq(container->env[i].name, name))
@@ -271,10 +276,15 @@ static struct str look_up(const struct workload *workload, struct str name,
         const struct env_from *from = &container->env_from[i];
         if (!str_starts(name, from->prefix))
             continue;
-        struct str value = map_value(remote_maps_find(workload, from->cm_name),
-                                     str_skip(name, from->prefix.n));
+        const struct config_map *map = remote_maps_find(workload, from->cm_name);
+        struct str value = map_value(map, str_skip(name, from->prefix.n));
         if (!str_is_null(value))
             return value;
+        compared += workload->config_map_count + (map != NULL ? map->data_count : 0);
+        if (compared > COMPARED_MAXIMUM) {
+            *ret_readable = false;
+            return STR("");
+        }
     }
     return str_null();
 }
