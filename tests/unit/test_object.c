@@ -61,6 +61,7 @@ static int64_t time_of(const struct config_maps *maps, size_t env_from_count,
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
     assert_int_equal(workload.container.env_from_count, env_from_count);
     assert_true(workload.has_remote);
+    assert_int_equal(workload.beyond, env_from_count > 10000);
     *ret_named = str_eq(workload.remote.name, STR("remote"));
     arena_done(&arena);
     json_decref(object);

@@ -132,7 +132,13 @@ static void what_is_looked_at_is_bounded(void **state)
     time_of(&workload, &sources);
     assert_true(has_message(&sources, "more variables than"));
     assert_int_equal(findings_count(&sources.findings), 1);
+    assert_int_equal(findings_at(&sources.findings, 0)->severity, SEVERITY_ERROR);
     assert_int_equal(sources.declared.count, 1);
+    from[0].prefix = arena_printf(&arena, "%05000d", 0); /* as dear as many */
+    workload.container.env_from_count = 1;
+    time_of(&workload, &sources);
+    assert_int_equal(findings_count(&sources.findings), 1);
+    from[0].prefix = STR("P");
     workload.container.env_from_count = 60;
     time_of(&workload, &sources);
     assert_int_equal(findings_count(&sources.findings), 0);

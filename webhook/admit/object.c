@@ -262,8 +262,7 @@ static struct str env_value(const struct workload *workload, const struct env_va
 
 /* The variable's text as the pod gets it from env, or else from envFrom; null: not set.
  * *ret_readable is false when it is set by something that cannot be read, or may be. */
-static struct str look_up(const struct workload *workload, struct str name,
-                          bool *ret_readable)
+static struct str look_up(struct workload *workload, struct str name, bool *ret_readable)
 {
     const struct container_spec *container = &workload->container;
     size_t compared = 0;
@@ -282,6 +281,7 @@ static struct str look_up(const struct workload *workload, struct str name,
             return value;
         compared += workload->config_map_count + (map != NULL ? map->data_count : 0);
         if (compared > COMPARED_MAXIMUM) {
+            workload->beyond = true;
             *ret_readable = false;
             return STR("");
         }

@@ -30,14 +30,15 @@ const struct policy_target *decide_target(const struct policy *policy,
     return NULL;
 }
 
-/* OpaqueSource and DuplicateVariable come from the reading; the policy says how grave. */
+/* OpaqueSource and DuplicateVariable come from the reading; the policy says how grave the
+ * former is, but where the reading calls it an error. */
 static void take_over(struct arena *arena, const struct policy *policy,
                       const struct findings *from, struct findings *to)
 {
     for (size_t i = 0; i < findings_count(from); i++) {
         const struct finding *finding = findings_at(from, i);
         enum severity severity = SEVERITY_ERROR;
-        if (finding->id == FINDING_OPAQUE_SOURCE) {
+        if (finding->id == FINDING_OPAQUE_SOURCE && finding->severity != SEVERITY_ERROR) {
             if (policy->opaque == OPAQUE_ALLOW)
                 continue;
             severity = policy->opaque == OPAQUE_DENY ? SEVERITY_ERROR : SEVERITY_WARNING;

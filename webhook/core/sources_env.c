@@ -10,10 +10,12 @@
 #define COMPARED_MAXIMUM 4194304u /* about ten milliseconds */
 
 /* May so many more be looked at? */
-static bool may_look(size_t *spent, size_t more, size_t maximum)
+static bool may_look(struct reader *reader, size_t *spent, size_t more, size_t maximum)
 {
-    if (more > maximum - *spent)
+    if (more > maximum - *spent) {
+        reader->beyond = true;
         return false;
+    }
     *spent += more;
     return true;
 }
@@ -21,7 +23,8 @@ static bool may_look(size_t *spent, size_t more, size_t maximum)
 static const struct config_map *find_config_map(struct reader *reader, struct str name)
 {
     const struct workload *workload = reader->workload;
-    if (!may_look(&reader->compared, workload->config_map_count, COMPARED_MAXIMUM))
+    if (!may_look(reader, &reader->compared, workload->config_map_count,
+                  COMPARED_MAXIMUM))
         return NULL;
     for (size_t i = 0; i < workload->config_map_count; i++) {
         if (str_eq(workload->config_maps[i].name, name) &&
@@ -34,7 +37,7 @@ static const struct config_map *find_config_map(struct reader *reader, struct st
 static bool find_value(struct reader *reader, const struct config_map *map,
                        struct str key, struct str *ret_value)
 {
-    if (!may_look(&reader->compared, map->data_count, COMPARED_MAXIMUM))
+    if (!may_look(reader, &reader->compared, map->data_count, COMPARED_MAXIMUM))
         return false;
     for (size_t i = 0; i < map->data_count; i++) {
         if (str_eq(map->data[i].key, key)) {
@@ -142,15 +145,19 @@ static void report_unread(struct reader *reader, const struct env_from *from,
     }
 }
 
-static void report_too_many(struct reader *reader, const struct place *place)
+/* As with a remote configuration that is beyond what can be read: no honest workload is,
+ * and anything may be behind it, so that it is a denial whatever opaqueSources says. */
+static void report_beyond(struct reader *reader, const struct place *place)
 {
-    sources_opaque(reader, place, STR(""),
-                   arena_printf(reader->arena,
-                                "envFrom brings in more variables than the %u that are "
-                                "looked at here: those of this entry and of those "
-                                "before it can set a registry",
-                                ENTRIES_MAXIMUM),
-                   "bring in fewer ConfigMaps");
+    struct finding *finding = sources_report(
+        reader, FINDING_OPAQUE_SOURCE, place, STR(""),
+        arena_printf(reader->arena,
+                     "envFrom and the references in env bring in more variables than the "
+                     "%u that are looked at here: what is behind them can set a registry",
+                     ENTRIES_MAXIMUM),
+        "bring in fewer ConfigMaps");
+    if (finding != NULL)
+        finding->severity = SEVERITY_ERROR;
 }
 
 /* Its place among those that were met, 0 until it was read. The length keeps a name and
@@ -180,10 +187,10 @@ static bool read_from(struct reader *reader, const struct env_from *from,
         report_unread(reader, from, place);
         return true;
     }
-    if (!may_look(&reader->entries, map->data_count, ENTRIES_MAXIMUM)) {
-        report_too_many(reader, place);
+    /* A long prefix costs as much as many entries. */
+    size_t cost = map->data_count * (1 + from->prefix.n / 64);
+    if (!may_look(reader, &reader->entries, cost, ENTRIES_MAXIMUM))
         return false;
-    }
     *read = 1;
     sources_read_map(reader, from->prefix, map);
     return true;
@@ -197,7 +204,10 @@ void sources_read_env_from(struct reader *reader)
         place.path =
             arena_printf(reader->arena, "spec.template.spec.containers[%zu].envFrom[%zu]",
                          container->index, i);
-        if (!read_from(reader, &container->env_from[i], &place))
-            return;
+        if (!read_from(reader, &container->env_from[i], &place) || reader->beyond)
+            break;
     }
+    const struct place place = {LAYER_ENV, STR("env"), STR(""), NOT_IN_ENV, STR("")};
+    if (reader->beyond || reader->workload->beyond)
+        report_beyond(reader, &place);
 }

@@ -16,6 +16,7 @@ struct reader {
     struct strmap maps;  /* ConfigMaps of envFrom, by name and prefix: 1 when read */
     size_t entries;      /* of those: how many were looked at */
     size_t compared;     /* names, in search of a ConfigMap or an entry of one */
+    bool beyond;         /* one of the two was more than is looked at */
 };
 
 /* Where a value was found. */
