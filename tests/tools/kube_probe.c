@@ -20,6 +20,7 @@
 
 #include "kube/events.h"
 #include "kube/lease.h"
+#include "admit/remote_maps.h"
 #include "kube/sources.h"
 #include "kube/watch.h"
 #include "kube/watch_line.h"
@@ -259,7 +260,8 @@ static int sources(struct kube_loop *loop, char **args)
     struct kube_sources_options options = {.policy_namespace = args[0],
                                            .policy_name = args[1],
                                            .on_policy = on_policy,
-                                           .on_config_maps = on_config_maps};
+                                           .on_config_maps = on_config_maps,
+                                           .needed = remote_maps_kept};
     struct kube_sources *made = kube_sources_new(loop, &options, &err);
     if (made == NULL || !kube_loop_start(loop, &err))
         return complain(&err);

@@ -74,7 +74,7 @@ static bool on_certificate(void *context, struct str cert_pem, struct str key_pe
     if (!cert_identity_read(cert_pem, key_pem, "the certificate", &identity, err))
         return false;
     const struct net_tls_options options = {
-        .chain = identity.chain, .key = identity.key, .client_ca_pem = STR("")};
+        .chain = identity.chain, .key = identity.key, .client_ca_pem = str_null()};
     struct net_tls *tls = net_tls_new(&options, err);
     if (tls == NULL)
         return false;

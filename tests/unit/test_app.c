@@ -268,7 +268,7 @@ static void certificate_of_another_key(void **state)
     assert_true(cert_issue_ca(&request, &other, NULL));
     const struct publish_pair pair = {.cert_pem = buf_view(&ca.cert),
                                       .key_pem = buf_view(&other.key),
-                                      .client_ca_pem = STR(""),
+                                      .client_ca_pem = str_null(),
                                       .origin = "test"};
     assert_false(publish_certificate(&rig.publish, &pair, PUBLISH_ALOUD, &err));
     assert_int_equal(err.code, ERR_INVALID);

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "admit/remote_maps.h"
 #include "kube/sources.h"
 #include "kube/watch_line.h"
 #include "tests/unit/support/api_server.h"
@@ -110,7 +111,8 @@ static bool run(struct fixture *it, unsigned long nth)
                                            .policy_name = "policy",
                                            .context = it,
                                            .on_policy = on_policy,
-                                           .on_config_maps = on_config_maps};
+                                           .on_config_maps = on_config_maps,
+                                           .needed = remote_maps_kept};
     it->sources = kube_sources_new(it->loop, &options, NULL);
     assert_non_null(it->sources);
     mem_fail_nth(nth);
@@ -138,7 +140,7 @@ static void what_is_told(void **state)
     assert_int_equal(it.refuse, 0);
     /* It outlives the cache, and holds what is needed and no more. */
     for (size_t i = 0; i < it.count; i++) {
-        assert_true(kube_sources_needed(kube_meta(it.kept[i], "name")));
+        assert_true(remote_maps_kept(str_of(kube_meta(it.kept[i], "name"))));
         assert_string_equal(kube_meta(it.kept[i], "namespace"), "ns");
         assert_null(
             json_object_get(json_object_get(it.kept[i], "metadata"), "managedFields"));
@@ -147,19 +149,6 @@ static void what_is_told(void **state)
             "v");
     }
     drop(&it);
-}
-
-static void names(void **state)
-{
-    (void)state;
-    assert_true(kube_sources_needed("nvcf-api-env"));
-    assert_true(kube_sources_needed("nvcf-api-remote-config"));
-    assert_true(kube_sources_needed("nvcf-api-remote-config-ncp"));
-    assert_false(kube_sources_needed("remote-config-ncp"));
-    assert_false(kube_sources_needed("nvcf-api-remote-configuration"));
-    assert_false(kube_sources_needed("env"));
-    assert_false(kube_sources_needed("nvcf-api-env-2"));
-    assert_false(kube_sources_needed(""));
 }
 
 static void any_allocation_fails(void **state)
@@ -176,7 +165,6 @@ static void any_allocation_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),
         cmocka_unit_test(what_is_told),
         cmocka_unit_test(any_allocation_fails),
     };

@@ -44,7 +44,7 @@ static void pair_begin(struct pair *pair, int version, bool clients)
     const struct net_tls_options options = {
         .chain = pair->identity->chain,
         .key = pair->identity->key,
-        .client_ca_pem = clients ? str_of(pair->identity->cert_pem) : STR("")};
+        .client_ca_pem = clients ? str_of(pair->identity->cert_pem) : str_null()};
     pair->tls = net_tls_new(&options, NULL);
     must(pair->tls != NULL, "net_tls_new");
     pair->context = peer_context(NULL, clients ? pair->identity : NULL);

@@ -220,13 +220,14 @@ static void bad_configurations(void **state)
     STACK_OF(X509) *empty = sk_X509_new_null();
     assert_non_null(empty);
     EVP_PKEY *key = server_identity->key;
-    struct str none = STR(""), cut = str_first(str_of(other->cert_pem), 200);
+    struct str none = str_null(), cut = str_first(str_of(other->cert_pem), 200);
     const char *names[] = {"a"};
     struct net_tls_options options[] = {
         {.chain = chain, .key = other->key, .client_ca_pem = none},
         {.chain = NULL, .key = key, .client_ca_pem = none},
         {.chain = empty, .key = key, .client_ca_pem = none},
         {.chain = chain, .key = NULL, .client_ca_pem = none},
+        {.chain = chain, .key = key, .client_ca_pem = STR("")},
         {.chain = chain, .key = key, .client_ca_pem = STR("nothing")},
         {.chain = chain, .key = key, .client_ca_pem = cut},
         {.chain = chain,

@@ -12,6 +12,7 @@
 
 #include "admit/config_maps.h"
 #include "admit/object.h"
+#include "admit/remote_maps.h"
 
 #define KEYS 20000
 
@@ -79,9 +80,23 @@ static void looking_for_the_remote_configuration_is_bounded(void **state)
     assert_in_range(many, 1, (uint64_t)few * 60);
 }
 
+static void names_that_are_kept(void **state)
+{
+    (void)state;
+    assert_true(remote_maps_kept(STR("nvcf-api-env")));
+    assert_true(remote_maps_kept(STR("nvcf-api-remote-config")));
+    assert_true(remote_maps_kept(STR("nvcf-api-remote-config-ncp")));
+    assert_false(remote_maps_kept(STR("remote-config-ncp")));
+    assert_false(remote_maps_kept(STR("nvcf-api-remote-configuration")));
+    assert_false(remote_maps_kept(STR("env")));
+    assert_false(remote_maps_kept(STR("nvcf-api-env-2")));
+    assert_false(remote_maps_kept(STR("")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_that_are_kept),
         cmocka_unit_test(looking_for_the_remote_configuration_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,22 +51,24 @@ static void expect_yaml(const char *yaml, const char *want)
     expect_data(STR(""), &data, 1, want);
 }
 
-static void expect_problem(const char *yaml, const char *part)
+static void expect_told(const char *yaml, const char *what, const char *part)
 {
     struct kv data = {STR("nvcf-api.yaml"), str_of(yaml)};
     char *got = read_all(STR(""), &data, 1);
-    if (strstr(got, "PROBLEM nvcf-api.yaml, ") == NULL || strstr(got, part) == NULL)
-        fail_msg("%s\n-> %s (wanted %s)", yaml, got, part);
+    const char *told = strstr(got, what);
+    if (told == NULL || strstr(told, part) == NULL)
+        fail_msg("%s\n-> %s (wanted %s%s)", yaml, got, what, part);
     mem_free(got);
+}
+
+static void expect_problem(const char *yaml, const char *part)
+{
+    expect_told(yaml, "PROBLEM nvcf-api.yaml, ", part);
 }
 
 static void expect_limit(const char *yaml, const char *part)
 {
-    struct kv data = {STR("nvcf-api.yaml"), str_of(yaml)};
-    char *got = read_all(STR(""), &data, 1);
-    if (strstr(got, "LIMIT nvcf-api.yaml, ") == NULL || strstr(got, part) == NULL)
-        fail_msg("%s\n-> %s (wanted %s)", yaml, got, part);
-    mem_free(got);
+    expect_told(yaml, "LIMIT nvcf-api.yaml, ", part);
 }
 
 static void test_flatten(void **state)

@@ -117,7 +117,7 @@ static struct publish_pair pair_of(const struct identity *identity)
 {
     return (struct publish_pair){.cert_pem = str_of(identity->cert_pem),
                                  .key_pem = str_of(identity->key_pem),
-                                 .client_ca_pem = STR(""),
+                                 .client_ca_pem = str_null(),
                                  .origin = "t"};
 }
 
@@ -182,7 +182,7 @@ static void an_expired_one_is_taken(void **state)
         cert_issue_leaf(&request, buf_view(&ca.cert), buf_view(&ca.key), &leaf, &err));
     const struct publish_pair pair = {.cert_pem = buf_view(&leaf.cert),
                                       .key_pem = buf_view(&leaf.key),
-                                      .client_ca_pem = STR(""),
+                                      .client_ca_pem = str_null(),
                                       .origin = "t"};
     assert_true(publish_it(it, &pair, PUBLISH_ALOUD, &err));
     NRW_AUTO_BUF struct buf out;

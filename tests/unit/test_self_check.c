@@ -63,7 +63,7 @@ static int set_up(void **state)
     const struct net_options options = {.listen = "127.0.0.1:0",
                                         .threads = 1,
                                         .handlers = {.route = route, .handle = handle}};
-    struct net_tls *tls = tls_with(STR(""));
+    struct net_tls *tls = tls_with(str_null());
     server = net_server_start(&options, tls, NULL);
     net_tls_free(tls);
     return server != NULL ? 0 : 1;
@@ -162,7 +162,7 @@ static void client_certificate_demanded(void **state)
     check.ca_pem = buf_view(&other_ca.cert);
     assert_false(self_check(&check, &err));
     assert_int_equal(err.code, ERR_INVALID);
-    tls = tls_with(STR(""));
+    tls = tls_with(str_null());
     net_server_set_tls(server, tls);
     net_tls_free(tls);
 }

@@ -49,6 +49,18 @@ static struct workload workload_of(const struct config_map *maps, size_t count)
                              .config_map_count = count};
 }
 
+/* An envFrom of so many entries, all of the map "big". */
+static struct env_from *bring(struct workload *workload, size_t count)
+{
+    struct env_from *from = ARENA_ARRAY(&arena, struct env_from, count);
+    assert_non_null(from);
+    for (size_t i = 0; i < count; i++)
+        from[i] = (struct env_from){STR(""), STR("big"), str_null()};
+    workload->container.env_from = from;
+    workload->container.env_from_count = count;
+    return from;
+}
+
 static int64_t time_of(const struct workload *workload, struct sources *ret_sources)
 {
     struct timespec from;
@@ -76,11 +88,7 @@ static void a_map_is_read_once(void **state)
     enum { REPEATS = 2000 };
     const struct config_map map = big_map("big", 10000);
     struct workload workload = workload_of(&map, 1);
-    struct env_from *from = ARENA_ARRAY(&arena, struct env_from, REPEATS);
-    assert_non_null(from);
-    for (size_t i = 0; i < REPEATS; i++)
-        from[i] = (struct env_from){STR(""), STR("big"), str_null()};
-    workload.container.env_from = from;
+    bring(&workload, REPEATS);
     workload.container.env_from_count = 1;
     struct sources sources;
     int64_t once = time_of(&workload, &sources);
@@ -120,14 +128,9 @@ static void what_is_looked_at_is_bounded(void **state)
     enum { PREFIXES = 3000 };
     const struct config_map map = big_map("big", 1000);
     struct workload workload = workload_of(&map, 1);
-    struct env_from *from = ARENA_ARRAY(&arena, struct env_from, PREFIXES);
-    assert_non_null(from);
-    for (size_t i = 0; i < PREFIXES; i++)
-        from[i] =
-            (struct env_from){arena_printf(&arena, "P%zu_", i), STR("big"), str_null()};
-    from[PREFIXES - 1].prefix = STR("");
-    workload.container.env_from = from;
-    workload.container.env_from_count = PREFIXES;
+    struct env_from *from = bring(&workload, PREFIXES);
+    for (size_t i = 0; i + 1 < PREFIXES; i++)
+        from[i].prefix = arena_printf(&arena, "P%zu_", i);
     struct sources sources;
     time_of(&workload, &sources);
     assert_true(has_message(&sources, "more variables than"));
@@ -173,6 +176,7 @@ static void references_are_bounded(void **state)
     assert_true(sources_at(&sources, 0)->readable);
     assert_false(sources_at(&sources, REFERENCES - 1)->readable);
     assert_true(has_message(&sources, "cannot be read here"));
+    assert_true(has_message(&sources, "more variables than")); /* a denial */
 }
 
 /* Thousands of options in one variable. */

@@ -139,12 +139,9 @@ static bool judge_policy(struct arena *arena, struct str text, struct judged *ju
         return false;
     judged->decision.allowed = doc->policy != NULL;
     for (size_t i = 0; i < findings_count(&doc->findings); i++) {
-        const struct finding *from = findings_at(&doc->findings, i);
-        struct finding *to =
-            findings_add(arena, &judged->decision.findings, from->id, from->severity);
-        if (to == NULL)
+        if (findings_copy(arena, &judged->decision.findings,
+                          findings_at(&doc->findings, i)) == NULL)
             return err_nomem(err);
-        *to = *from;
     }
     return findings_own(arena, &judged->decision.findings) || err_nomem(err);
 }
@@ -180,9 +177,7 @@ enum { AS_ENV = 1, AS_REMOTE = 2 };
 static bool has_files(const struct config_map *map)
 {
     for (size_t i = 0; i < map->data_count; i++) {
-        struct str key = map->data[i].key;
-        if (str_ends(key, STR(".yaml")) || str_ends(key, STR(".yml")) ||
-            str_ends(key, STR(".properties")))
+        if (remote_config_is_file(map->data[i].key))
             return true;
     }
     return false;
@@ -195,13 +190,6 @@ static bool has_files(const struct config_map *map)
 static unsigned ways_of(const struct config_map *map, unsigned by_name)
 {
     return (by_name & AS_REMOTE) != 0 || !has_files(map) ? by_name : AS_ENV | AS_REMOTE;
-}
-
-static bool read_alone(struct arena *arena, struct str prefix,
-                       const struct config_map *map, struct remote_config *ret_remote)
-{
-    *ret_remote = (struct remote_config){.name = map->name, .known = true};
-    return remote_config_read(arena, prefix, map->data, map->data_count, ret_remote);
 }
 
 struct alone {
@@ -222,24 +210,37 @@ static bool judge_as_env(struct arena *arena, const struct admit_input *input,
     return decide_config_map(arena, input->policy, &map, ret_decision, ret_concerned);
 }
 
+/* A sibling may change half of what its base says, and the base's own faults are no fault
+ * of one that is new. */
+static bool put_on_base(struct arena *arena, struct str prefix, const struct alone *alone,
+                        struct remote_config *remote, struct remote_config *old_remote)
+{
+    struct remote_config base;
+    if (!remote_maps_read_one(arena, prefix, alone->base, &base))
+        return false;
+    base.data = NULL;
+    base.data_count = 0;
+    const struct remote_config own = *remote, old_own = *old_remote;
+    *remote = *old_remote = base;
+    return remote_maps_join(arena, alone->map, &own, true, remote) &&
+           (alone->old_map == NULL ||
+            remote_maps_join(arena, alone->old_map, &old_own, true, old_remote));
+}
+
 static bool judge_as_remote(struct arena *arena, const struct admit_input *input,
                             const struct policy_target *target, const struct alone *alone,
                             struct decision *ret_decision, bool *ret_concerned)
 {
     struct remote_config remote, old_remote = {.prop_count = 0};
     bool has_old = alone->old_map != NULL;
-    if (!read_alone(arena, target->prefix, alone->map, &remote) ||
-        (has_old && !read_alone(arena, target->prefix, alone->old_map, &old_remote)))
+    if (!remote_maps_read_one(arena, target->prefix, alone->map, &remote) ||
+        (has_old &&
+         !remote_maps_read_one(arena, target->prefix, alone->old_map, &old_remote)))
         return false;
-    /* A sibling may change half of what its base says, and the base's own faults are no
-     * fault of one that is new. */
     if (alone->base != NULL && remote.prop_count + old_remote.prop_count > 0) {
-        has_old = true;
-        if (!remote_maps_read_sibling(arena, target->prefix, alone->base, alone->map,
-                                      &remote) ||
-            !remote_maps_read_sibling(arena, target->prefix, alone->base, alone->old_map,
-                                      &old_remote))
+        if (!put_on_base(arena, target->prefix, alone, &remote, &old_remote))
             return false;
+        has_old = true;
     }
     /* A file that cannot be read is nobody's fault where nothing says that it is the
      * API's. */

@@ -6,6 +6,7 @@
 #include "admit/remote_maps.h"
 #include "core/decide.h"
 #include "core/sources.h"
+#include "core/sources_ways.h"
 
 struct str object_text(const json_t *object, const char *member)
 {
@@ -236,29 +237,16 @@ static bool is_unchanged(const json_t *container, const json_t *object,
     return true;
 }
 
-/* Null: it has no such key. */
-static struct str map_value(const struct config_map *map, struct str key)
-{
-    for (size_t i = 0; map != NULL && i < map->data_count; i++) {
-        if (str_eq(map->data[i].key, key))
-            return map->data[i].value;
-    }
-    return str_null();
-}
-
 static struct str env_value(const struct workload *workload, const struct env_var *var,
                             bool *ret_readable)
 {
     struct str value = var->value;
     if (var->has_value_from)
-        value = map_value(remote_maps_find(workload, var->cm_name), var->cm_key);
+        value =
+            config_map_value(workload_config_map(workload, var->cm_name), var->cm_key);
     *ret_readable = !str_is_null(value) && str_index(value, 0, '$') == value.n;
     return *ret_readable ? value : var->from_what;
 }
-
-/* Names that are compared in search of one variable: no honest workload comes near, and
- * without a bound it would be the product of envFrom and of what the ConfigMaps hold. */
-#define COMPARED_MAXIMUM 4194304u
 
 /* The variable's text as the pod gets it from env, or else from envFrom; null: not set.
  * *ret_readable is false when it is set by something that cannot be read, or may be. */
@@ -275,12 +263,12 @@ static struct str look_up(struct workload *workload, struct str name, bool *ret_
         const struct env_from *from = &container->env_from[i];
         if (!str_starts(name, from->prefix))
             continue;
-        const struct config_map *map = remote_maps_find(workload, from->cm_name);
-        struct str value = map_value(map, str_skip(name, from->prefix.n));
+        const struct config_map *map = workload_config_map(workload, from->cm_name);
+        struct str value = config_map_value(map, str_skip(name, from->prefix.n));
         if (!str_is_null(value))
             return value;
         compared += workload->config_map_count + (map != NULL ? map->data_count : 0);
-        if (compared > COMPARED_MAXIMUM) {
+        if (compared > WORKLOAD_COMPARED_MAXIMUM) {
             workload->beyond = true;
             *ret_readable = false;
             return STR("");
@@ -330,7 +318,7 @@ static bool read_remote(struct arena *arena, struct str prefix, struct workload 
     struct str profiles = look_up(workload, active_profiles, &certain);
     certain = certain && !str_is_null(profiles);
     if (!certain)
-        profiles = STR("ncp"); /* what the charts set */
+        profiles = STR(WAY_CHART_PROFILE);
     return remote_maps_read(arena, prefix, name, profiles, certain, workload);
 }
 

@@ -1,29 +1,23 @@
 /* The remote configuration, of several ConfigMaps; see remote_maps.h. */
 #include "admit/remote_maps.h"
 
+#include "core/sources_ways.h"
 #include "policy/remote.h"
 #include "util/strmap.h"
 
 /* More than anybody has; each costs a search. */
 #define PROFILES_MAXIMUM 64u
-#define NAME_MAXIMUM     253u  /* of an object */
-#define TOLD_MAXIMUM     1024u /* of what is wrong in several */
+#define NAME_MAXIMUM     253u /* of an object */
+
+bool remote_maps_kept(struct str name)
+{
+    return str_ends(name, STR("-env")) || remote_maps_named(name);
+}
 
 bool remote_maps_named(struct str name)
 {
     return str_ends(name, STR("-remote-config")) ||
            str_find(name, STR("-remote-config-")) < name.n;
-}
-
-const struct config_map *remote_maps_find(const struct workload *workload,
-                                          struct str name)
-{
-    for (size_t i = 0; i < workload->config_map_count && !str_is_null(name); i++) {
-        const struct config_map *map = &workload->config_maps[i];
-        if (str_eq(map->name, name) && str_eq(map->name_space, workload->name_space))
-            return map;
-    }
-    return NULL;
 }
 
 /* --- names --- */
@@ -39,25 +33,15 @@ static bool add_name(struct arena *arena, struct arena_list *names, struct str n
     return slot != NULL;
 }
 
-static struct str trim(struct str text)
-{
-    while (text.n > 0 && (unsigned char)text.p[0] <= ' ')
-        text = str_skip(text, 1);
-    while (text.n > 0 && (unsigned char)text.p[text.n - 1] <= ' ')
-        text.n--;
-    return text;
-}
-
 static bool list_names(struct arena *arena, struct str name, struct str profiles,
                        struct workload *workload)
 {
     struct arena_list names = {.items = NULL};
     bool good = add_name(arena, &names, name);
-    for (size_t at = 0; good && at < profiles.n && names.count <= PROFILES_MAXIMUM;) {
-        size_t end = str_index(profiles, at, ',');
-        struct str profile = trim(str_from(profiles.p + at, end - at));
-        at = end + 1;
-        if (profile.n > 0 && name.n + 1 + profile.n <= NAME_MAXIMUM)
+    struct str profile;
+    while (good && names.count <= PROFILES_MAXIMUM &&
+           way_next_profile(&profiles, &profile)) {
+        if (name.n + 1 + profile.n <= NAME_MAXIMUM)
             good = add_name(
                 arena, &names,
                 arena_printf(arena, "%.*s-%.*s", STR_ARG(name), STR_ARG(profile)));
@@ -97,44 +81,37 @@ static bool append_props(struct arena *arena, const struct remote_config *more,
     return true;
 }
 
-/* "name: what is wrong with it", after what is wrong with others. */
-static void add_what(struct arena *arena, struct str *all, struct str name,
-                     struct str what)
-{
-    if (what.n > 0 && all->n < TOLD_MAXIMUM)
-        *all = arena_printf(arena, "%.*s%s%.*s: %.*s", STR_ARG(*all),
-                            all->n > 0 ? "; " : "", STR_ARG(name), STR_ARG(what));
-}
-
 /* Spring asks all of them together for the place, and one that says nothing of it changes
  * nothing. Where two differ, it depends on more than is known of each here. */
-static void join_rank(struct arena *arena, const struct remote_config *more,
-                      struct remote_config *remote)
+static void join_rank(const struct remote_config *more, struct remote_config *remote)
 {
     bool differ = more->ranked && remote->ranked && more->rank != remote->rank;
-    if (differ)
-        add_what(arena, &remote->problem, more->name,
-                 STR("whether it outranks the environment depends"));
     if (more->ranked)
         remote->rank = differ ? REMOTE_FIRST : more->rank;
     remote->ranked = remote->ranked || more->ranked;
+    remote->rank_unclear = remote->rank_unclear || more->rank_unclear || differ;
 }
 
-static bool append(struct arena *arena, struct str prefix, const struct config_map *map,
-                   bool certain, struct remote_config *remote)
+bool remote_maps_join(struct arena *arena, const struct config_map *map,
+                      const struct remote_config *more, bool certain,
+                      struct remote_config *remote)
 {
-    struct remote_config more = {.name = map->name, .known = true};
-    if (!remote_config_read(arena, prefix, map->data, map->data_count, &more))
-        return false;
-    add_what(arena, &remote->problem, map->name, more.problem);
-    add_what(arena, &remote->limit, map->name, more.limit);
-    join_rank(arena, &more, remote);
-    remote->data = more.data;
-    remote->data_count = more.data_count;
+    remote_config_tell(arena, &remote->problem, map->name, ": ", more->problem);
+    remote_config_tell(arena, &remote->limit, map->name, ": ", more->limit);
+    join_rank(more, remote);
+    remote->data = more->data;
+    remote->data_count = more->data_count;
     /* A file alone is read whatever it is called; of several the API may skip any, and
      * one that is skipped overrides nothing. */
     bool overrides = certain && map->data_count == 1;
-    return append_props(arena, &more, overrides, remote);
+    return append_props(arena, more, overrides, remote) && !arena->failed;
+}
+
+bool remote_maps_read_one(struct arena *arena, struct str prefix,
+                          const struct config_map *map, struct remote_config *ret_remote)
+{
+    *ret_remote = (struct remote_config){.name = map->name, .known = true};
+    return remote_config_read(arena, prefix, map->data, map->data_count, ret_remote);
 }
 
 bool remote_maps_read(struct arena *arena, struct str prefix, struct str name,
@@ -143,15 +120,15 @@ bool remote_maps_read(struct arena *arena, struct str prefix, struct str name,
     struct remote_config *remote = &workload->remote;
     if (!list_names(arena, name, profiles, workload))
         return false;
-    const struct config_map *first = remote_maps_find(workload, name);
-    remote->known = first != NULL;
-    if (first != NULL &&
-        !remote_config_read(arena, prefix, first->data, first->data_count, remote))
+    const struct config_map *first = workload_config_map(workload, name);
+    if (first != NULL && !remote_maps_read_one(arena, prefix, first, remote))
         return false;
     for (size_t i = 1; i < workload->remote_name_count; i++) {
         const struct config_map *map =
-            remote_maps_find(workload, workload->remote_names[i]);
-        if (map != NULL && !append(arena, prefix, map, certain, remote))
+            workload_config_map(workload, workload->remote_names[i]);
+        struct remote_config more;
+        if (map != NULL && (!remote_maps_read_one(arena, prefix, map, &more) ||
+                            !remote_maps_join(arena, map, &more, certain, remote)))
             return false;
     }
     return !arena->failed;
@@ -162,17 +139,4 @@ struct str remote_maps_base(struct str name)
     static const struct str infix = STR("-remote-config-");
     size_t at = str_find(name, infix);
     return at == name.n ? str_null() : str_first(name, at + infix.n - 1);
-}
-
-bool remote_maps_read_sibling(struct arena *arena, struct str prefix,
-                              const struct config_map *base,
-                              const struct config_map *sibling,
-                              struct remote_config *ret_remote)
-{
-    *ret_remote = (struct remote_config){.name = base->name, .known = true};
-    if (!remote_config_read(arena, prefix, base->data, base->data_count, ret_remote))
-        return false;
-    ret_remote->data = NULL;
-    ret_remote->data_count = 0;
-    return sibling == NULL || append(arena, prefix, sibling, true, ret_remote);
 }

@@ -8,8 +8,12 @@
 #include "core/workload.h"
 #include "util/arena.h"
 
-/* Is it the name of a remote configuration, as the charts make it, or of a profile's
- * sibling? The cache keeps all such (kube/sources.h). */
+/* Is it a name as NVIDIA's charts make them, …-env or …-remote-config, or that of the
+ * latter's sibling for a profile? The cache keeps all such, so that one which is not
+ * there does not exist (app/cluster.c). */
+bool remote_maps_kept(struct str name);
+
+/* Is it that of a remote configuration, or of a sibling? */
 bool remote_maps_named(struct str name);
 
 /* Fills workload->remote and remote_names. `profiles`: comma-separated. `certain`: they
@@ -21,15 +25,14 @@ bool remote_maps_read(struct arena *arena, struct str prefix, struct str name,
 /* "x-remote-config" for its sibling "x-remote-config-ncp"; null for any other name. */
 struct str remote_maps_base(struct str name);
 
-/* A sibling as it is read after its base; `sibling` NULL: the base before there was one.
- * The texts that are remembered are the sibling's. */
-bool remote_maps_read_sibling(struct arena *arena, struct str prefix,
-                              const struct config_map *base,
-                              const struct config_map *sibling,
-                              struct remote_config *ret_remote);
+/* One ConfigMap alone. False: the arena refused. */
+bool remote_maps_read_one(struct arena *arena, struct str prefix,
+                          const struct config_map *map, struct remote_config *ret_remote);
 
-/* The one of its namespace, or NULL. `name` may be null. */
-const struct config_map *remote_maps_find(const struct workload *workload,
-                                          struct str name);
+/* What `map` says (`more`, as remote_maps_read_one() has it) after what `remote` says:
+ * its sibling. The texts that are remembered are then the former's. False likewise. */
+bool remote_maps_join(struct arena *arena, const struct config_map *map,
+                      const struct remote_config *more, bool certain,
+                      struct remote_config *remote);
 
 #endif

@@ -88,7 +88,6 @@ static bool build(struct app *app, struct err *err)
                                     .metrics = app->metrics,
                                     .client_names = options->client_names,
                                     .client_name_count = options->client_name_count,
-                                    .demands_clients = options->client_ca != NULL,
                                     .on_policy = on_policy,
                                     .context = app};
     publish_init(&app->publish);

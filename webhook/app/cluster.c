@@ -8,6 +8,7 @@
 
 #include "admit/config_maps.h"
 #include "admit/object.h"
+#include "admit/remote_maps.h"
 #include "app/reconcile.h"
 #include "app/self_check.h"
 #include "certs/rotate.h"
@@ -417,6 +418,7 @@ static bool build(struct cluster *cluster, struct err *err)
         .context = cluster,
         .on_policy = watches ? on_policy : NULL,
         .on_config_maps = on_config_maps,
+        .needed = remote_maps_kept,
     };
     cluster->sources = kube_sources_new(cluster->loop, &sources, err);
     return cluster->events != NULL && cluster->sources != NULL &&

@@ -75,7 +75,7 @@ static bool take_certificate(struct source *source, const struct buf parts[PARTS
     const struct publish_pair pair = {
         .cert_pem = buf_view(&parts[0]),
         .key_pem = buf_view(&parts[1]),
-        .client_ca_pem = buf_view(&parts[2]),
+        .client_ca_pem = source->path_count > 2 ? buf_view(&parts[2]) : str_null(),
         .origin = source->paths[0],
     };
     return publish_certificate(source->files->options.publish, &pair, tone, err);

@@ -177,10 +177,6 @@ static bool use_certificate(struct publish *publish, const struct publish_pair *
     arena_init(&arena, INSPECT_MAXIMUM);
     struct cert_info *infos;
     size_t count;
-    if (publish->demands_clients && pair->client_ca_pem.n == 0)
-        return err_set(err, ERR_INVALID,
-                       "the client CA is empty: give the certificates of the CAs whose "
-                       "clients are served, or leave --client-ca out");
     CERT_AUTO_IDENTITY struct cert_identity identity = CERT_IDENTITY_NONE;
     if (!cert_identity_read(pair->cert_pem, pair->key_pem, "the certificate", &identity,
                             err) ||

@@ -29,8 +29,6 @@ struct publish {
     struct metrics *metrics;
     const char *const *client_names; /* demanded of client certificates; any of */
     size_t client_name_count;
-    bool demands_clients; /* a client CA was asked for: nothing is served without one,
-                           * whatever its file holds now */
     /* A policy has come into force; may be NULL. In the thread that brought it. */
     void (*on_policy)(void *context, const struct policy *policy);
     void *context;
@@ -57,8 +55,8 @@ bool publish_policy(struct publish *publish, struct str text, const char *origin
 struct publish_pair {
     struct str cert_pem; /* leaf first */
     struct str key_pem;
-    struct str client_ca_pem; /* "": none, which is refused where one is demanded; null:
-                                 the one of publish_client_ca, if any */
+    struct str client_ca_pem; /* null: the one of publish_client_ca, if any; else no
+                                 client certificate is demanded */
     const char *origin;
 };
 /* False: the old one stays in force; ERR_INVALID or ERR_SYNTAX when the pair is not good.

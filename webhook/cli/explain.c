@@ -149,12 +149,8 @@ static struct findings about(struct arena *arena, const struct question *questio
     for (size_t i = 0; i < NRW_COUNT(prefixes); i++) {
         for (size_t k = 0; k < findings_count(&decisions[i].findings); k++) {
             const struct finding *finding = findings_at(&decisions[i].findings, k);
-            if (!is_about(finding, question) || has_message(&found, finding->message))
-                continue;
-            struct finding *copy =
-                findings_add(arena, &found, finding->id, finding->severity);
-            if (copy != NULL)
-                *copy = *finding;
+            if (is_about(finding, question) && !has_message(&found, finding->message))
+                findings_copy(arena, &found, finding);
         }
     }
     findings_sort(arena, &found);

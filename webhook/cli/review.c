@@ -106,12 +106,8 @@ static bool merge(struct arena *arena, const struct findings *from, struct findi
         bool there = false;
         for (size_t k = 0; k < before && !there; k++)
             there = same_finding(finding, findings_at(to, k));
-        if (there)
-            continue;
-        struct finding *copy = findings_add(arena, to, finding->id, finding->severity);
-        if (copy == NULL)
+        if (!there && findings_copy(arena, to, finding) == NULL)
             return false;
-        *copy = *finding;
     }
     return findings_sort(arena, to);
 }

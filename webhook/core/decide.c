@@ -30,24 +30,20 @@ const struct policy_target *decide_target(const struct policy *policy,
     return NULL;
 }
 
-/* OpaqueSource and DuplicateVariable come from the reading; the policy says how grave the
- * former is, but where the reading calls it an error. */
+/* What the reading found is an error, or a warning that opaqueSources makes one. */
 static void take_over(struct arena *arena, const struct policy *policy,
                       const struct findings *from, struct findings *to)
 {
     for (size_t i = 0; i < findings_count(from); i++) {
         const struct finding *finding = findings_at(from, i);
-        enum severity severity = SEVERITY_ERROR;
-        if (finding->id == FINDING_OPAQUE_SOURCE && finding->severity != SEVERITY_ERROR) {
-            if (policy->opaque == OPAQUE_ALLOW)
-                continue;
-            severity = policy->opaque == OPAQUE_DENY ? SEVERITY_ERROR : SEVERITY_WARNING;
-        }
-        struct finding *copy = findings_add(arena, to, finding->id, severity);
+        bool depends = finding->severity == SEVERITY_WARNING;
+        if (depends && policy->opaque == OPAQUE_ALLOW)
+            continue;
+        struct finding *copy = findings_copy(arena, to, finding);
         if (copy == NULL)
             return;
-        *copy = *finding;
-        copy->severity = severity;
+        if (depends && policy->opaque == OPAQUE_DENY)
+            copy->severity = SEVERITY_ERROR;
     }
 }
 
@@ -289,7 +285,7 @@ static bool says_the_same(const struct sources *a, const struct sources *b)
 /* Of two that cannot be read wholly, only the texts can tell. */
 static bool same_unread(const struct remote_config *a, const struct remote_config *b)
 {
-    if (a == NULL || b == NULL || a->problem.n + a->limit.n == 0)
+    if (a == NULL || b == NULL || (a->problem.n + a->limit.n == 0 && !a->rank_unclear))
         return true;
     if (a->data_count != b->data_count)
         return false;

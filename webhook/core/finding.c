@@ -87,6 +87,15 @@ static void merge_sort(struct finding *items, struct finding *scratch, size_t n)
     }
 }
 
+struct finding *findings_copy(struct arena *arena, struct findings *findings,
+                              const struct finding *finding)
+{
+    struct finding *copy = findings_add(arena, findings, finding->id, finding->severity);
+    if (copy != NULL)
+        *copy = *finding;
+    return copy;
+}
+
 bool findings_sort(struct arena *arena, struct findings *findings)
 {
     size_t n = findings->list.count;

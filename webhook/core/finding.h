@@ -64,6 +64,9 @@ static inline struct finding *findings_at(const struct findings *findings, size_
 /* A zeroed finding with its texts set to "", or NULL (arena->failed). */
 struct finding *findings_add(struct arena *arena, struct findings *findings,
                              enum finding_id id, enum severity severity);
+/* One more, just as that one is; NULL likewise. Texts stay borrowed. */
+struct finding *findings_copy(struct arena *arena, struct findings *findings,
+                              const struct finding *finding);
 /* Severity first, then the order of finding_id, then the order of adding. */
 bool findings_sort(struct arena *arena,
                    struct findings *findings); /* false: out of memory */

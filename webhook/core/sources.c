@@ -2,28 +2,32 @@
  * last to the first (so that the first one to bring a name wins, as in the kubelet),
  * command and args, remote configuration. Pure. */
 #include "core/sources_reader.h"
-#include "core/sources_ways.h"
 
-struct finding *sources_report(struct reader *reader, enum finding_id id,
-                               const struct place *place, struct str key,
-                               struct str message, const char *advice)
+static void report(struct reader *reader, enum finding_id id, enum severity severity,
+                   const struct place *place, struct str key, struct str message,
+                   const char *advice)
 {
     struct finding *finding =
-        findings_add(reader->arena, &reader->out->findings, id, SEVERITY_WARNING);
+        findings_add(reader->arena, &reader->out->findings, id, severity);
     if (finding == NULL)
-        return NULL;
+        return;
     finding->key = key;
     finding->source = place->source;
     finding->path = place->path;
     finding->message = message;
     finding->advice = str_of(advice);
-    return finding;
+}
+
+void sources_report(struct reader *reader, enum finding_id id, const struct place *place,
+                    struct str key, struct str message, const char *advice)
+{
+    report(reader, id, SEVERITY_ERROR, place, key, message, advice);
 }
 
 void sources_opaque(struct reader *reader, const struct place *place, struct str key,
                     struct str message, const char *advice)
 {
-    sources_report(reader, FINDING_OPAQUE_SOURCE, place, key, message, advice);
+    report(reader, FINDING_OPAQUE_SOURCE, SEVERITY_WARNING, place, key, message, advice);
 }
 
 bool sources_brings_properties(struct str name)
@@ -134,19 +138,15 @@ bool sources_property(struct reader *reader, const struct place *place, struct s
     return true;
 }
 
-/* Does the variable say where configuration comes from, or which of it applies? */
-static bool is_way_in(struct reader *reader, struct str name, struct str value,
-                      bool readable, bool by_kubernetes)
+enum way sources_way(struct reader *reader, struct str name, struct str value,
+                     bool readable, bool by_kubernetes)
 {
     enum way way = way_of(name);
     struct str profiles;
-    if (way == WAY_PROFILES && readable &&
-        sources_expand(reader->arena, value, by_kubernetes, &profiles))
-        return !way_has_profile(profiles);
-    if (way == WAY_NONE)
-        return way_is_java_options(name);
-    return !readable ||
-           (value.n > 0 && !way_is_harmless(name, value, reader->name_space));
+    bool harmless = way == WAY_PROFILES && readable &&
+                    sources_expand(reader->arena, value, by_kubernetes, &profiles) &&
+                    way_has_profile(profiles);
+    return harmless ? WAY_NONE : way;
 }
 
 void sources_variable(struct reader *reader, const struct place *place, struct str name,
@@ -160,7 +160,11 @@ void sources_variable(struct reader *reader, const struct place *place, struct s
         sources_read_java_options(reader, place, value, by_kubernetes);
         return;
     }
-    if (!is_way_in(reader, name, value, readable, by_kubernetes))
+    enum way way = sources_way(reader, name, value, readable, by_kubernetes);
+    bool says_nothing =
+        way == WAY_CONFIGURATION && readable &&
+        (value.n == 0 || way_is_harmless(name, value, reader->name_space));
+    if (says_nothing || (way == WAY_NONE && !way_is_java_options(name)))
         return;
     sources_opaque(
         reader, place, STR(""),
@@ -168,7 +172,7 @@ void sources_variable(struct reader *reader, const struct place *place, struct s
                      "%.*s brings in configuration that cannot be read here: it can "
                      "recognise, change or take over registries",
                      STR_ARG(name)),
-        way_advice(way_of(name)));
+        way_advice(way));
 }
 
 /* For a ConfigMap that is not known. */
@@ -218,6 +222,12 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
                                     "the remote configuration cannot be read: %.*s",
                                     STR_ARG(remote->problem)),
                        "correct the YAML");
+    if (remote->rank_unclear)
+        sources_opaque(
+            reader, &place, STR(""),
+            STR("whether the remote configuration outranks the environment "
+                "cannot be told: it says so for a profile only, or in two ways"),
+            "say each spring.cloud.config.* of it once, for all profiles");
     /* No honest configuration has it, and anything may be behind it: no warning, but a
      * denial. */
     if (remote->limit.n > 0)

@@ -2,12 +2,10 @@
  * last to the first, so that the first one to bring a name wins, as in the kubelet; see
  * sources.h. Pure. */
 #include "core/sources_reader.h"
-#include "core/sources_ways.h"
 
-/* What no honest workload comes near; without bounds a request could cost the product of
- * what it names and of what the ConfigMaps hold. */
-#define ENTRIES_MAXIMUM  65536u   /* no container starts with so many: E2BIG */
-#define COMPARED_MAXIMUM 4194304u /* about ten milliseconds */
+/* Entries behind envFrom, which no honest workload comes near; without a bound a request
+ * could cost the product of what it names and of what the ConfigMaps hold. */
+#define ENTRIES_MAXIMUM 65536u
 
 /* May so many more be looked at? */
 static bool may_look(struct reader *reader, size_t *spent, size_t more, size_t maximum)
@@ -20,38 +18,25 @@ static bool may_look(struct reader *reader, size_t *spent, size_t more, size_t m
     return true;
 }
 
-static const struct config_map *find_config_map(struct reader *reader, struct str name)
+/* Null: it is not known. */
+static struct str referred(struct reader *reader, const struct env_var *var)
 {
     const struct workload *workload = reader->workload;
-    if (!may_look(reader, &reader->compared, workload->config_map_count,
-                  COMPARED_MAXIMUM))
-        return NULL;
-    for (size_t i = 0; i < workload->config_map_count; i++) {
-        if (str_eq(workload->config_maps[i].name, name) &&
-            str_eq(workload->config_maps[i].name_space, workload->name_space))
-            return &workload->config_maps[i];
-    }
-    return NULL;
-}
-
-static bool find_value(struct reader *reader, const struct config_map *map,
-                       struct str key, struct str *ret_value)
-{
-    if (!may_look(reader, &reader->compared, map->data_count, COMPARED_MAXIMUM))
-        return false;
-    for (size_t i = 0; i < map->data_count; i++) {
-        if (str_eq(map->data[i].key, key)) {
-            *ret_value = map->data[i].value;
-            return true;
-        }
-    }
-    return false;
+    if (str_is_null(var->cm_name) ||
+        !may_look(reader, &reader->compared, workload->config_map_count,
+                  WORKLOAD_COMPARED_MAXIMUM))
+        return str_null();
+    const struct config_map *map = workload_config_map(workload, var->cm_name);
+    if (map == NULL ||
+        !may_look(reader, &reader->compared, map->data_count, WORKLOAD_COMPARED_MAXIMUM))
+        return str_null();
+    return config_map_value(map, var->cm_key);
 }
 
 /* What the charts set: nothing to be said of it. */
 static bool is_chart_profile(const struct env_var *var)
 {
-    return !var->has_value_from && str_eq(var->value, STR("ncp")) &&
+    return !var->has_value_from && str_eq(var->value, STR(WAY_CHART_PROFILE)) &&
            way_of(var->name) == WAY_PROFILES;
 }
 
@@ -85,15 +70,11 @@ void sources_read_env(struct reader *reader, const bool *skip)
                 "keep one of the two");
         if (!relevant)
             continue;
-        struct str value = var->value;
-        bool readable = !var->has_value_from;
-        bool literal = readable;
-        if (!readable && !str_is_null(var->cm_name)) {
-            const struct config_map *map = find_config_map(reader, var->cm_name);
-            readable = map != NULL && find_value(reader, map, var->cm_key, &value);
-        }
-        sources_variable(reader, &place, var->name, value, readable, literal,
-                         var->from_what);
+        bool literal = !var->has_value_from;
+        struct str value = literal ? var->value : referred(reader, var);
+        bool readable = !str_is_null(value);
+        sources_variable(reader, &place, var->name, readable ? value : var->value,
+                         readable, literal, var->from_what);
     }
 }
 
@@ -149,15 +130,13 @@ static void report_unread(struct reader *reader, const struct env_from *from,
  * and anything may be behind it, so that it is a denial whatever opaqueSources says. */
 static void report_beyond(struct reader *reader, const struct place *place)
 {
-    struct finding *finding = sources_report(
+    sources_report(
         reader, FINDING_OPAQUE_SOURCE, place, STR(""),
         arena_printf(reader->arena,
                      "envFrom and the references in env bring in more variables than the "
                      "%u that are looked at here: what is behind them can set a registry",
                      ENTRIES_MAXIMUM),
         "bring in fewer ConfigMaps");
-    if (finding != NULL)
-        finding->severity = SEVERITY_ERROR;
 }
 
 /* Its place among those that were met, 0 until it was read. The length keeps a name and
@@ -182,7 +161,11 @@ static bool read_from(struct reader *reader, const struct env_from *from,
     size_t *read = met(reader, from);
     if (read == NULL || *read == 1)
         return true; /* again: all that it brings is set already */
-    const struct config_map *map = find_config_map(reader, from->cm_name);
+    const struct workload *workload = reader->workload;
+    if (!may_look(reader, &reader->compared, workload->config_map_count,
+                  WORKLOAD_COMPARED_MAXIMUM))
+        return false;
+    const struct config_map *map = workload_config_map(workload, from->cm_name);
     if (map == NULL) {
         report_unread(reader, from, place);
         return true;
@@ -204,7 +187,7 @@ void sources_read_env_from(struct reader *reader)
         place.path =
             arena_printf(reader->arena, "spec.template.spec.containers[%zu].envFrom[%zu]",
                          container->index, i);
-        if (!read_from(reader, &container->env_from[i], &place) || reader->beyond)
+        if (!read_from(reader, &container->env_from[i], &place))
             break;
     }
     const struct place place = {LAYER_ENV, STR("env"), STR(""), NOT_IN_ENV, STR("")};

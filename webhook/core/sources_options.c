@@ -2,7 +2,6 @@
  * sources.h. Each is read by itself, so that one that is unclear hides no other. Pure. */
 #include "core/sources_reader.h"
 
-#include "core/sources_ways.h"
 #include "util/utf8.h"
 
 static const char *const elsewhere = "pass what the API needs as environment variables";
@@ -36,18 +35,6 @@ static void report_configuration(struct reader *reader, const struct place *plac
         way_advice(way));
 }
 
-/* Does it say where configuration comes from, or which of it applies? */
-static bool is_way_in(struct reader *reader, struct str name, struct str value,
-                      bool is_argument)
-{
-    struct str profiles;
-    enum way way = way_of(name);
-    if (way == WAY_PROFILES &&
-        sources_expand(reader->arena, value, is_argument, &profiles))
-        return !way_has_profile(profiles);
-    return way != WAY_NONE || way_moves_remote(name);
-}
-
 /* One option or argument: -Dname=value, --name=value, @file. */
 static void read_option(struct reader *reader, const struct place *place,
                         struct str option, bool is_argument)
@@ -64,8 +51,10 @@ static void read_option(struct reader *reader, const struct place *place,
     deeper.layer = dashes ? LAYER_ARGS : LAYER_SYSTEM;
     bool unclear = str_find(name, STR("$(")) < name.n;
     name = spring_fold(reader->arena, name);
-    if (unclear || is_way_in(reader, name, value, is_argument)) {
-        report_configuration(reader, place, option, unclear ? WAY_NONE : way_of(name));
+    enum way way =
+        unclear ? WAY_NONE : sources_way(reader, name, value, true, is_argument);
+    if (unclear || way != WAY_NONE || way_moves_remote(name)) {
+        report_configuration(reader, place, option, way);
         return;
     }
     if (sources_property(reader, &deeper, name, value, true, false, is_argument, STR("")))

@@ -4,6 +4,7 @@
 #define NRW_CORE_SOURCES_READER_H
 
 #include "core/sources.h"
+#include "core/sources_ways.h"
 #include "util/strmap.h"
 
 struct reader {
@@ -28,12 +29,11 @@ struct place {
     struct str condition; /* of a document of the remote configuration; may be null */
 };
 
-/* Notes what was found; how grave it is, the policy says later. NULL: out of memory. */
-struct finding *sources_report(struct reader *reader, enum finding_id id,
-                               const struct place *place, struct str key,
-                               struct str message, const char *advice);
+/* Notes an error. */
+void sources_report(struct reader *reader, enum finding_id id, const struct place *place,
+                    struct str key, struct str message, const char *advice);
 
-/* Notes an OpaqueSource; how grave it is, the policy says later. */
+/* Notes an OpaqueSource as a warning: how grave it is, the policy says later. */
 void sources_opaque(struct reader *reader, const struct place *place, struct str key,
                     struct str message, const char *advice);
 
@@ -42,6 +42,12 @@ void sources_opaque(struct reader *reader, const struct place *place, struct str
 bool sources_property(struct reader *reader, const struct place *place, struct str name,
                       struct str value, bool readable, bool environment,
                       bool by_kubernetes, struct str reference);
+
+/* What a variable, argument or system property is that says where configuration comes
+ * from, or which of it applies: way_of(), but WAY_NONE for profiles with the charts' own
+ * among them. */
+enum way sources_way(struct reader *reader, struct str name, struct str value,
+                     bool readable, bool by_kubernetes);
 
 /* A variable with its value, whatever brought it. `reference`: where an unreadable value
  * comes from. */

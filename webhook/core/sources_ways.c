@@ -94,24 +94,24 @@ bool way_moves_remote(struct str name)
            spring_same(STR("remoteconfigenabled"), name);
 }
 
-static struct str trimmed(struct str text)
+bool way_next_profile(struct str *rest, struct str *ret_profile)
 {
-    size_t start = 0;
-    size_t end = text.n;
-    while (start < end && (unsigned char)text.p[start] <= ' ')
-        start++;
-    while (end > start && (unsigned char)text.p[end - 1] <= ' ')
-        end--;
-    return str_from(text.p + start, end - start);
+    while (rest->n > 0) {
+        size_t comma = str_index(*rest, 0, ',');
+        *ret_profile = str_trim(str_first(*rest, comma));
+        *rest = str_skip(*rest, comma + 1);
+        if (ret_profile->n > 0)
+            return true;
+    }
+    return false;
 }
 
 bool way_has_profile(struct str profiles)
 {
-    for (size_t at = 0; at < profiles.n;) {
-        size_t comma = str_index(profiles, at, ',');
-        if (str_eq(trimmed(str_from(profiles.p + at, comma - at)), STR("ncp")))
+    struct str profile;
+    while (way_next_profile(&profiles, &profile)) {
+        if (str_eq(profile, STR(WAY_CHART_PROFILE)))
             return true;
-        at = comma + 1;
     }
     return false;
 }

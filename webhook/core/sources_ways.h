@@ -23,7 +23,14 @@ enum way way_of(struct str name);
  */
 bool way_moves_remote(struct str name);
 
-/* Is the profile of the charts, `ncp`, among these? */
+/* The one that the charts make active. */
+#define WAY_CHART_PROFILE "ncp"
+
+/* Takes the next profile off a list with commas, as SPRING_PROFILES_ACTIVE has it; false:
+ * there is none. */
+bool way_next_profile(struct str *rest, struct str *ret_profile);
+
+/* Is the profile of the charts among these? */
 bool way_has_profile(struct str profiles);
 
 /* Does the variable just say what holds without it: Secrets are not read, ConfigMaps are

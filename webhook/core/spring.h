@@ -74,6 +74,9 @@ bool spring_concerns(struct str prefix, struct str name);
  */
 bool spring_blank(struct str text);
 
+/* What Spring makes of the text where it wants a boolean; false: it refuses it. */
+bool spring_boolean(struct str value, bool *ret_value);
+
 /* Would Spring convert this value of a SPRING_TUNING property? (docs/SPRING.md, R5.1) */
 bool spring_converts(struct str property_text, struct str value);
 

@@ -39,25 +39,21 @@ bool spring_blank(struct str text)
     return true;
 }
 
-static struct str trim(struct str text)
+bool spring_boolean(struct str value, bool *ret_value)
 {
-    while (text.n > 0 && (unsigned char)text.p[0] <= ' ')
-        text = str_skip(text, 1);
-    while (text.n > 0 && (unsigned char)text.p[text.n - 1] <= ' ')
-        text.n--;
-    return text;
-}
-
-static bool is_boolean(struct str value)
-{
-    static const struct str words[] = {
-        STR("true"),  STR("on"),  STR("yes"), STR("1"),
-        STR("false"), STR("off"), STR("no"),  STR("0"),
+    static const struct {
+        struct str text;
+        bool value;
+    } words[] = {
+        {STR("true"), true},   {STR("on"), true},   {STR("yes"), true}, {STR("1"), true},
+        {STR("false"), false}, {STR("off"), false}, {STR("no"), false}, {STR("0"), false},
     };
-    value = trim(value);
+    value = str_trim(value);
     for (size_t i = 0; i < NRW_COUNT(words); i++) {
-        if (str_eq_nocase(words[i], value))
-            return true;
+        if (!str_eq_nocase(words[i].text, value))
+            continue;
+        *ret_value = words[i].value;
+        return true;
     }
     return false;
 }
@@ -166,6 +162,6 @@ bool spring_converts(struct str property_text, struct str value)
     if (str_ends(property_text, STR("-timeout")))
         return is_duration(value);
     if (str_ends(property_text, STR(".enabled")))
-        return is_boolean(value);
+        return spring_boolean(value, &(bool){false});
     return true;
 }

@@ -56,13 +56,14 @@ enum remote_rank {
 struct remote_config {
     enum remote_rank rank; /* as it says itself: spring.cloud.config.override-none … */
     bool ranked;           /* it says anything of that */
+    bool rank_unclear;     /* … for a profile only, or differently in two places */
     struct str name;       /* of the ConfigMap */
     bool known;            /* false: not among what we can see */
     struct str problem;    /* not "": could not be read as YAML, with the reason */
     struct str limit;      /* not "": what Spring may read, and is beyond our limits */
     const struct remote_prop *props;
     size_t prop_count;
-    const struct kv *data; /* the files, where one has a problem or is beyond a limit */
+    const struct kv *data; /* the files, where not all can be told from what was read */
     size_t data_count;
 };
 
@@ -101,6 +102,18 @@ struct workload {
                                        name cannot be told */
     size_t remote_name_count;
 };
+
+/* The known ConfigMap of the workload's namespace, or NULL. `name` may be null. */
+const struct config_map *workload_config_map(const struct workload *workload,
+                                             struct str name);
+
+/* Null: it has no such key. `map` may be NULL. */
+struct str config_map_value(const struct config_map *map, struct str key);
+
+/* Names that are compared in such searches: no honest workload comes near (about ten
+ * milliseconds), and without a bound it would be the product of what the workload names
+ * and of what the ConfigMaps hold. */
+#define WORKLOAD_COMPARED_MAXIMUM 4194304u
 
 #define ANNOTATION_INJECTED "nvcf-registry-webhook/injected"
 #define ANNOTATION_POLICY   "nvcf-registry-webhook/policy"

@@ -45,18 +45,6 @@ struct kube_sources {
     struct kube_sources_state state;
 };
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t n = strlen(name), m = strlen(end);
-    return n >= m && strcmp(name + n - m, end) == 0;
-}
-
-bool kube_sources_needed(const char *name)
-{
-    return ends_with(name, "-env") || ends_with(name, "-remote-config") ||
-           strstr(name, "-remote-config-") != NULL;
-}
-
 static void names_done(struct names *names)
 {
     for (size_t i = 0; i < names->count; i++)
@@ -194,18 +182,10 @@ static void mark_dirty(struct kube_sources *sources)
     kube_loop_poke(sources->loop, &sources->task);
 }
 
-static bool is_needed(const struct kube_sources *sources, const struct place *place,
-                      const char *name)
-{
-    if (sources->options.needed == NULL)
-        return kube_sources_needed(name);
-    return sources->options.needed(sources->options.context, place->name, name);
-}
-
 static bool take(struct place *place, const json_t *object)
 {
     const char *name = kube_meta(object, "name");
-    if (!is_needed(place->sources, place, name))
+    if (!place->sources->options.needed(str_of(name)))
         return true;
     json_t *made = slim(object);
     if (made == NULL || json_object_set_new(place->maps, name, made) != 0)

@@ -30,8 +30,8 @@ struct kube_sources_options {
      * told again. May be NULL. */
     bool (*on_config_maps)(void *context, json_t *const *objects, size_t count,
                            bool complete);
-    /* Which ConfigMaps are needed; NULL: kube_sources_needed. */
-    bool (*needed)(void *context, const char *name_space, const char *name);
+    /* Which ConfigMaps are needed, by name. Watcher thread. */
+    bool (*needed)(struct str name);
 };
 
 /* Before the loop starts. Texts are copied. */
@@ -56,10 +56,5 @@ struct kube_sources_state {
 };
 void kube_sources_state(struct kube_sources *sources,
                         struct kube_sources_state *ret_state);
-
-/* The names NVIDIA's charts give them: …-env and …-remote-config; and the siblings of the
- * latter that Spring reads for a profile, …-remote-config-<profile>. That one of these is
- * not among what is told means that it is not there. Pure. */
-bool kube_sources_needed(const char *name);
 
 #endif

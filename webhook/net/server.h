@@ -55,7 +55,7 @@ struct net_tls;
 struct net_tls_options {
     const STACK_OF(X509) * chain; /* leaf first, then intermediates; borrowed */
     EVP_PKEY *key;                /* likewise */
-    struct str client_ca_pem;     /* PEM; "" = no client certificate demanded */
+    struct str client_ca_pem;     /* PEM; null = no client certificate demanded */
     const char *const
         *client_names; /* SAN or CN that the client certificate must bear; any of */
     size_t client_name_count; /* 0 = any that client_ca signed */

@@ -111,6 +111,10 @@ static bool demand_clients(struct net_tls *tls, const struct net_tls_options *op
                            struct err *err)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(tls->ctx);
+    if (options->client_ca_pem.n == 0)
+        return err_set(err, ERR_SYNTAX,
+                       "the client CA is empty: give the certificates of the CAs whose "
+                       "clients are served, or leave --client-ca out");
     BIO *bio = BIO_new_mem_buf(options->client_ca_pem.p, (int)options->client_ca_pem.n);
     if (bio == NULL)
         return err_nomem(err);
@@ -231,7 +235,7 @@ static bool configure(SSL_CTX *ctx, bool clients, struct err *err)
 
 struct net_tls *net_tls_new(const struct net_tls_options *options, struct err *err)
 {
-    if (options->client_name_count > 0 && options->client_ca_pem.n == 0) {
+    if (options->client_name_count > 0 && str_is_null(options->client_ca_pem)) {
         err_set(err, ERR_USAGE, "client names need a client CA: give --client-ca too");
         return NULL;
     }
@@ -250,7 +254,7 @@ struct net_tls *net_tls_new(const struct net_tls_options *options, struct err *e
         net_tls_free(tls);
         return NULL;
     }
-    bool clients = options->client_ca_pem.n > 0;
+    bool clients = !str_is_null(options->client_ca_pem);
     if (!configure(tls->ctx, clients, err) || !use_chain(tls->ctx, options->chain, err) ||
         !use_key(tls->ctx, options->key, err) ||
         (clients && !demand_clients(tls, options, err))) {

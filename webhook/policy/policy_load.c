@@ -445,14 +445,9 @@ struct policy_doc *policy_doc_new_refused(unsigned line, unsigned column,
 bool policy_doc_join(struct policy_doc *doc, struct policy_doc *other, struct err *err)
 {
     bool good = findings_own(&doc->arena, &other->findings);
-    for (size_t i = 0; good && i < findings_count(&other->findings); i++) {
-        const struct finding *from = findings_at(&other->findings, i);
-        struct finding *copy =
-            findings_add(&doc->arena, &doc->findings, from->id, from->severity);
-        good = copy != NULL;
-        if (good)
-            *copy = *from;
-    }
+    for (size_t i = 0; good && i < findings_count(&other->findings); i++)
+        good = findings_copy(&doc->arena, &doc->findings,
+                             findings_at(&other->findings, i)) != NULL;
     policy_doc_free(other);
     sort_findings(doc);
     doc->policy = NULL;

@@ -366,7 +366,9 @@ static void flatten(struct flat *flat, struct str path, const struct yaml_node *
         return;
     }
     bool known = yaml_tag_is_core(node);
-    if (node->kind == NODE_SCALAR) {
+    if (node->kind == NODE_SCALAR && is_nowhere(path)) {
+        return;
+    } else if (node->kind == NODE_SCALAR) {
         struct yaml_value value;
         bool readable = known && remote_scalar_type(node, &value) != TYPE_BAD &&
                         !remote_scalar_is_odd(node);
@@ -450,17 +452,22 @@ static void add_property(void *context, struct str name, struct str value)
     keep(flat, name, value, false);
 }
 
-static bool is_file(struct str key, const char *extension)
+static bool is_yaml(struct str key)
 {
-    return str_ends(key, str_of(extension));
+    return str_ends(key, STR(".yaml")) || str_ends(key, STR(".yml"));
+}
+
+bool remote_config_is_file(struct str key)
+{
+    return is_yaml(key) || str_ends(key, STR(".properties"));
 }
 
 static void read_entry(struct flat *flat, const struct kv *entry, struct str *ret_problem,
                        struct str *ret_limit)
 {
-    if (is_file(entry->key, ".yaml") || is_file(entry->key, ".yml")) {
+    if (is_yaml(entry->key)) {
         read_yaml(flat, entry->value, ret_problem, ret_limit);
-    } else if (is_file(entry->key, ".properties")) {
+    } else if (remote_config_is_file(entry->key)) {
         (void)properties_parse(flat->tree, entry->value, add_property, flat, &flat->line,
                                &flat->problem);
     } else {
@@ -475,12 +482,13 @@ static void read_entry(struct flat *flat, const struct kv *entry, struct str *re
                                                           flat->limit_line, flat->limit);
 }
 
-/* "nvcf-api.yaml, line 3: …", after those of other data keys. */
-static void append(struct arena *arena, struct str *all, struct str key, struct str what)
+void remote_config_tell(struct arena *arena, struct str *all, struct str name,
+                        const char *between, struct str what)
 {
     if (what.n > 0 && all->n < TOLD_LIMIT)
-        *all = arena_printf(arena, "%.*s%s%.*s, %.*s", STR_ARG(*all),
-                            all->n > 0 ? "; " : "", STR_ARG(key), STR_ARG(what));
+        *all =
+            arena_printf(arena, "%.*s%s%.*s%s%.*s", STR_ARG(*all), all->n > 0 ? "; " : "",
+                         STR_ARG(name), between, STR_ARG(what));
 }
 
 /* What was replaced is left out. */
@@ -507,8 +515,7 @@ static void remember(struct arena *arena, const struct kv *data, size_t count,
     struct kv *files = ARENA_ARRAY(arena, struct kv, count);
     size_t n = 0;
     for (size_t i = 0; files != NULL && i < count; i++) {
-        struct str key = data[i].key;
-        if (is_file(key, ".yaml") || is_file(key, ".yml") || is_file(key, ".properties"))
+        if (remote_config_is_file(data[i].key))
             files[n++] = data[i];
     }
     config->data = files;
@@ -539,15 +546,13 @@ bool remote_config_read(struct arena *arena, struct str prefix, const struct kv 
         read_entry(&flat, &data[i], &problem, &limit);
         if (tree.failed)
             return false;
-        append(arena, &problems, data[i].key, problem);
-        append(arena, &limits, data[i].key, limit);
+        remote_config_tell(arena, &problems, data[i].key, ", ", problem);
+        remote_config_tell(arena, &limits, data[i].key, ", ", limit);
     }
     ret_config->ranked = remote_rank_said(&flat.wishes);
-    if (!remote_rank_tell(&flat.wishes, &ret_config->rank))
-        append(arena, &problems, STR("spring.cloud.config"),
-               STR("whether it outranks the environment depends"));
+    ret_config->rank_unclear = !remote_rank_tell(&flat.wishes, &ret_config->rank);
     finish(&flat, ret_config);
-    if (problems.n + limits.n > 0)
+    if (problems.n + limits.n > 0 || ret_config->rank_unclear)
         remember(arena, data, count, ret_config);
     ret_config->problem = problems;
     ret_config->limit = limits;

@@ -43,4 +43,12 @@ typedef void properties_add(void *context, struct str name, struct str value);
 bool properties_parse(struct arena *arena, struct str text, properties_add *add,
                       void *context, unsigned *ret_line, const char **ret_problem);
 
+/* Is this data key a file to Spring, and not a property? */
+bool remote_config_is_file(struct str key);
+
+/* Adds "NAME BETWEEN WHAT" to what is told already, as long as that is short; nothing
+ * where `what` is "". */
+void remote_config_tell(struct arena *arena, struct str *all, struct str name,
+                        const char *between, struct str what);
+
 #endif

@@ -1,26 +1,12 @@
 /* The place of a remote configuration among the sources; see remote_rank.h. Pure. */
 #include "policy/remote_rank.h"
 
-#include "core/spring_name.h"
-#include "util/attr.h"
+#include "core/spring.h"
 
-/* As Spring converts a boolean: any case, blanks around it. */
 static enum remote_wish read_wish(struct str value)
 {
-    static const struct {
-        const char *text;
-        enum remote_wish wish;
-    } words[] = {{"true", WISH_YES}, {"on", WISH_YES}, {"yes", WISH_YES}, {"1", WISH_YES},
-                 {"false", WISH_NO}, {"off", WISH_NO}, {"no", WISH_NO},   {"0", WISH_NO}};
-    while (value.n > 0 && (unsigned char)value.p[0] <= ' ')
-        value = str_skip(value, 1);
-    while (value.n > 0 && (unsigned char)value.p[value.n - 1] <= ' ')
-        value.n--;
-    for (size_t i = 0; i < NRW_COUNT(words); i++) {
-        if (str_eq_nocase(value, str_of(words[i].text)))
-            return words[i].wish;
-    }
-    return WISH_UNCLEAR;
+    bool yes;
+    return !spring_boolean(value, &yes) ? WISH_UNCLEAR : yes ? WISH_YES : WISH_NO;
 }
 
 static enum remote_wish *wish_of(struct remote_wishes *wishes,

@@ -55,6 +55,16 @@ static inline bool str_ends(struct str s, struct str suffix)
            (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
 }
 
+/* Without what Java's String.trim() takes off: blanks and control characters. */
+static inline struct str str_trim(struct str s)
+{
+    while (s.n > 0 && (unsigned char)s.p[0] <= ' ')
+        s = (struct str){s.p + 1, s.n - 1};
+    while (s.n > 0 && (unsigned char)s.p[s.n - 1] <= ' ')
+        s.n--;
+    return s;
+}
+
 /* From `from` on (beyond the end: empty). */
 static inline struct str str_skip(struct str s, size_t from)
 {

@@ -107,7 +107,7 @@ void identity_free(struct identity *identity)
 struct net_tls *identity_tls(const struct identity *identity)
 {
     struct net_tls_options options = {
-        .chain = identity->chain, .key = identity->key, .client_ca_pem = STR("")};
+        .chain = identity->chain, .key = identity->key, .client_ca_pem = str_null()};
     struct net_tls *tls = net_tls_new(&options, NULL);
     must(tls != NULL, "net_tls_new");
     return tls;
