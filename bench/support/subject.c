@@ -202,7 +202,7 @@ void subject_decision_init(struct subject_decision *decision, const struct polic
 {
     *decision = (struct subject_decision){.policy = policy};
     arena_init(&decision->arena, ARENA_MAXIMUM);
-    if (!review_read(str_from(text, n), &decision->review, NULL))
+    if (!review_read(str_from(text, n), ARENA_MAXIMUM, &decision->review, NULL))
         subject_fail("the review cannot be read");
     const struct review *review = &decision->review;
     decision->target = object_target(&decision->arena, policy, review->name_space,

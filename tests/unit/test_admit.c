@@ -102,6 +102,89 @@ static void wrong_bodies(void **state)
     policy_doc_free(doc);
 }
 
+/* The answer repeats it: whoever sends megabytes as a uid and does not read would have
+ * the server keep them. */
+static void a_uid_is_not_long(void **state)
+{
+    (void)state;
+    char body[1024];
+    struct policy_doc *doc = policy();
+    for (int n = 255; n <= 257; n++) {
+        snprintf(body, sizeof(body),
+                 "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\","
+                 "\"request\":{\"uid\":\"%0*d\"}}",
+                 n, 7);
+        struct ask ask;
+        ask_init(&ask, doc->policy, ADMIT_MUTATE, str_of(body));
+        assert_int_equal(ask.good, n <= 256);
+        assert_int_equal(ask.err.code, n <= 256 ? ERR_NONE : ERR_INVALID);
+        ask_done(&ask);
+    }
+    policy_doc_free(doc);
+}
+
+/* A review of a few bytes for each value takes dozens of times as much as it has: that is
+ * said before it is taken, wherever the values are and in whatever order it stands. */
+static void values_are_bounded(void **state)
+{
+    (void)state;
+    enum { COUNT = 20000, ROOM = 1 << 20 };
+    static const struct {
+        const char *before, *item, *after;
+    } rows[] = {
+        {"{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"env\":[0", ",{}",
+         "]}]}}}}"},
+        {"{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"args\":[0", ",\"\"",
+         "]}]}}}}"},
+        {"{\"spec\":{\"template\":{\"spec\":{\"containers\":[0", ",{}", "]}}}}"},
+        {"{\"spec\":{\"template\":{\"spec\":{\"containers\":[0", ",[]", "]}}}}"},
+        {"{\"metadata\":{\"labels\":[0", ",{}", "]}}"},
+        {"{\"metadata\":[0", ",{}", "]}"},
+    };
+#define DEPLOYMENT "\"kind\":{\"group\":\"apps\",\"kind\":\"Deployment\"}"
+    static const struct {
+        const char *before, *after;
+    } orders[] = {
+        {"," DEPLOYMENT ",\"object\":", ""},
+        {",\"object\":", "," DEPLOYMENT},
+        /* Through jansson as a whole. */
+        {"," DEPLOYMENT ",\"object\":", ",\"kind\":{\"kind\":\"ConfigMap\"}"},
+    };
+    NRW_AUTO_BUF struct buf body;
+    buf_init(&body, ROOM);
+    struct policy_doc *doc = policy();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        for (size_t k = 0; k < sizeof(orders) / sizeof(orders[0]); k++) {
+            struct ask ask = {.good = false};
+            arena_init(&ask.arena, 1u << 20);
+            buf_init(&ask.answer, 1u << 20);
+            buf_clear(&body);
+            buf_text(&body, "{\"kind\":\"AdmissionReview\",\"apiVersion\":"
+                            "\"admission.k8s.io/v1\",\"request\":{\"uid\":\"1\","
+                            "\"operation\":\"CREATE\",\"namespace\":\"nvcf\"");
+            buf_text(&body, orders[k].before);
+            buf_text(&body, rows[i].before);
+            for (int n = 0; n < COUNT; n++)
+                buf_text(&body, rows[i].item);
+            buf_text(&body, rows[i].after);
+            buf_text(&body, orders[k].after);
+            buf_text(&body, "}}");
+            assert_false(body.failed);
+            const struct admit_input input = {.endpoint = ADMIT_MUTATE,
+                                              .body = buf_view(&body),
+                                              .policy = doc->policy,
+                                              .policy_namespace = STR(""),
+                                              .policy_name = STR("")};
+            bool good =
+                admit_review(&ask.arena, &input, &ask.answer, &ask.outcome, &ask.err);
+            if (good || ask.err.code != ERR_LIMIT)
+                fail_msg("row %zu, order %zu: %d %s", i, k, good, ask.err.message);
+            ask_done(&ask);
+        }
+    }
+    policy_doc_free(doc);
+}
+
 /* Odd, but a review: objects of other kinds and types are none of our business. */
 static void odd_reviews_are_allowed(void **state)
 {
@@ -405,6 +488,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_bodies),
+        cmocka_unit_test(a_uid_is_not_long),
+        cmocka_unit_test(values_are_bounded),
         cmocka_unit_test(odd_reviews_are_allowed),
         cmocka_unit_test(same_input_same_bytes),
         cmocka_unit_test(every_allocation_fails),

@@ -159,13 +159,13 @@ static void only_what_is_wanted(void **state)
         "{\"whole\":1,\"whole\":[1,,2]}",
     };
     for (size_t i = 0; i < NRW_COUNT(bad); i++) {
-        NRW_AUTO_PRUNE struct prune_context context = {.count = 0};
+        NRW_AUTO_PRUNE struct prune_context context = {.weight_maximum = SIZE_MAX};
         struct err err = {.code = ERR_NONE};
         assert_null(prune(str_of(bad[i]), wants, &context, &err));
         assert_int_equal(err.code, ERR_SYNTAX);
     }
     for (size_t i = 0; i < NRW_COUNT(rows); i++) {
-        struct prune_context context = {.count = 0};
+        struct prune_context context = {.weight_maximum = SIZE_MAX};
         struct err err = {.code = ERR_NONE};
         json_t *got = prune(str_of(rows[i][0]), wants, &context, &err);
         json_t *want = json_loads(rows[i][1], 0, NULL);
@@ -228,7 +228,7 @@ static void members_in_any_order(void **state)
         struct review got = {.root = NULL}, want = {.root = NULL};
         json_t *root = json_loadb(body, n, 0, NULL);
         assert_true(review_from_json(root, &want, NULL));
-        assert_true(review_read(str_from(body, n), &got, NULL));
+        assert_true(review_read(str_from(body, n), SIZE_MAX, &got, NULL));
         assert_true(str_eq(got.uid, want.uid) && str_eq(got.name, want.name));
         assert_int_equal(got.kind, want.kind);
         same_object(got.kind, got.object, want.object);
@@ -256,7 +256,7 @@ static void refused_memory_is_told(void **state)
     n += (size_t)snprintf(text + n, sizeof(text) - n, "]}");
     bool good = false;
     for (unsigned long nth = 1; !good; nth++) {
-        NRW_AUTO_PRUNE struct prune_context context = {.count = 0};
+        NRW_AUTO_PRUNE struct prune_context context = {.weight_maximum = SIZE_MAX};
         struct err err = {.code = ERR_NONE};
         (void)mem_fail_nth(nth);
         json_t *got = prune(str_from(text, n), wants, &context, &err);

@@ -93,7 +93,7 @@ static bool answer_review(struct arena *arena, const struct admit_input *input,
                           struct err *err)
 {
     NRW_AUTO_REVIEW struct review review = {.root = NULL};
-    if (!review_read(input->body, &review, err))
+    if (!review_read(input->body, arena->maximum, &review, err))
         return false;
     NRW_AUTO_JUDGED struct judged judged = {.patch_problem = NULL};
     if (!judge_object(arena, input, &review, &judged, err))
@@ -132,5 +132,10 @@ bool admit_review(struct arena *arena, const struct admit_input *input,
      * One refusal anywhere on the way is enough not to believe what came of it. */
     unsigned long refusals = mem_refusals();
     bool good = answer_review(arena, input, answer, ret_outcome, err);
-    return mem_refusals() == refusals ? good : err_nomem(err);
+    if (mem_refusals() != refusals)
+        return err_nomem(err);
+    if (!good && arena->full)
+        return err_set(err, ERR_LIMIT, "a decision on it takes more than %zu MiB",
+                       arena->maximum >> 20);
+    return good;
 }

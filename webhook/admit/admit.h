@@ -38,7 +38,9 @@ struct admit_outcome {
 };
 
 /* True: `answer` holds an AdmissionReview, to be sent with status 200. False: err says
- * why (ERR_SYNTAX and ERR_INVALID are a 400, ERR_NOMEM and ERR_INTERNAL a 500). */
+ * why (ERR_SYNTAX and ERR_INVALID are a 400, ERR_NOMEM and ERR_INTERNAL a 500). The
+ * arena's maximum counts twice: for what the decision takes, and for the values that are
+ * read of the body. Beyond either it is ERR_LIMIT. */
 bool admit_review(struct arena *arena, const struct admit_input *input,
                   struct buf *answer, struct admit_outcome *ret_outcome, struct err *err);
 

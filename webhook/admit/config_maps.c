@@ -14,6 +14,7 @@ struct config_maps {
     struct config_map *items;
     json_t **owned;
     size_t count, capacity;
+    bool some; /* not all */
 };
 
 struct config_maps *config_maps_new(void)
@@ -100,9 +101,21 @@ const struct config_map *config_maps_find(const struct config_maps *maps,
     return NULL;
 }
 
+void config_maps_are_some(struct config_maps *maps)
+{
+    maps->some = true;
+}
+
+bool config_maps_is_whole(const struct config_maps *maps)
+{
+    return !maps->some;
+}
+
 struct config_maps *config_maps_copy(const struct config_maps *maps)
 {
     struct config_maps *copy = config_maps_new();
+    if (copy != NULL && maps != NULL)
+        copy->some = maps->some;
     for (size_t i = 0; copy != NULL && maps != NULL && i < maps->count; i++) {
         if (!config_maps_add(copy, maps->items[i].name_space, maps->owned[i])) {
             config_maps_free(copy);

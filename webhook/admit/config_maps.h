@@ -18,6 +18,10 @@ void config_maps_cleanup(struct config_maps **maps);
  * False: out of memory. */
 bool config_maps_add(struct config_maps *maps, struct str name_space, json_t *config_map);
 
+/* There are more of those that would be kept: absence says nothing. */
+void config_maps_are_some(struct config_maps *maps);
+bool config_maps_is_whole(const struct config_maps *maps);
+
 /* A new set with the same ConfigMaps; `maps` may be NULL (then it is empty). NULL: out of
  * memory. */
 struct config_maps *config_maps_copy(const struct config_maps *maps);

@@ -7,7 +7,8 @@
 #include "policy/policy_load.h"
 #include "policy/remote.h"
 
-#define PATCH_MAXIMUM (16u * 1024u * 1024u)
+/* Of 256 registries with the longest names half a MiB. */
+#define PATCH_MAXIMUM (4u * 1024u * 1024u)
 
 void judged_done(struct judged *judged)
 {
@@ -49,7 +50,7 @@ static bool note_name(struct to_look_at *to, struct str name)
  * reason for a call at each admission. */
 static bool note_sibling(struct to_look_at *to, struct str name)
 {
-    if (to->known != NULL && remote_maps_named(name) &&
+    if (to->known != NULL && config_maps_is_whole(to->known) && remote_maps_named(name) &&
         config_maps_find(to->known, to->name_space, name) == NULL)
         return true;
     return note_name(to, name);

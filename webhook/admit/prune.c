@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "util/json_weight.h"
+
 /* jansson reads byte by byte. Most of what is wanted are texts without escapes, in
  * objects and arrays of such: those are made into the same values here, from where the
  * cursor says they begin and end. Anything else, and whatever goes wrong, is left to
@@ -80,7 +82,8 @@ static json_t *quick(struct scan *scan, unsigned depth)
     return is_simple(text) ? json_stringn(text.p, text.n) : NULL;
 }
 
-json_t *prune_value(struct str text, struct err *err)
+/* One value by itself. NULL: ERR_SYNTAX or ERR_NOMEM. */
+static json_t *make(struct str text, struct err *err)
 {
     struct scan scan;
     scan_init(&scan, text);
@@ -93,6 +96,29 @@ json_t *prune_value(struct str text, struct err *err)
     if (value == NULL)
         err_set(err, ERR_SYNTAX, "the body is not JSON: %s", why.text);
     return value;
+}
+
+bool prune_charge(struct prune_context *context, size_t weight, struct err *err)
+{
+    if (weight <= context->weight_maximum - context->weight) {
+        context->weight += weight;
+        return true;
+    }
+    return err_set(err, ERR_LIMIT, "the review has more values than %zu MiB can hold",
+                   context->weight_maximum >> 20);
+}
+
+/* No text weighs more for each of its bytes: "{}," does, nearly. What is small beside
+ * what is left need not be looked at. */
+#define BYTE_MAXIMUM 128u
+
+static json_t *weigh_and_make(struct str text, struct prune_context *context,
+                              struct err *err)
+{
+    size_t left = context->weight_maximum - context->weight;
+    size_t weight =
+        text.n < left / BYTE_MAXIMUM / 2 ? text.n * BYTE_MAXIMUM : json_weight(text);
+    return prune_charge(context, weight, err) ? make(text, err) : NULL;
 }
 
 void prune_context_done(struct prune_context *context)
@@ -108,12 +134,12 @@ void prune_context_done(struct prune_context *context)
 static json_t *take(struct str text, struct prune_context *context, struct err *err)
 {
     if (text.n < SHARED_LEAST)
-        return prune_value(text, err);
+        return weigh_and_make(text, context, err);
     for (size_t i = 0; i < context->count; i++) {
         if (str_eq(context->items[i].bytes, text))
             return json_incref(context->items[i].value);
     }
-    json_t *value = prune_value(text, err);
+    json_t *value = weigh_and_make(text, context, err);
     if (value != NULL && context->count < PRUNE_SHARED) {
         context->items[context->count].bytes = text;
         context->items[context->count].value = json_incref(value);
@@ -173,17 +199,25 @@ static const struct prune_want *find(const struct prune_want *wants, struct str 
     return NULL;
 }
 
+#define OBJECT_WEIGHT (JSON_WEIGHT_OBJECT + PRUNE_WANTS * JSON_WEIGHT_PLACE)
+
 static json_t *prune_object(struct scan *scan, const struct prune_want *wants,
                             struct prune_context *context, struct err *err);
 
 static json_t *prune_list(struct scan *scan, const struct prune_want *wants,
                           struct prune_context *context, struct err *err)
 {
-    json_t *list = opened(json_array(), scan, '[', err);
+    json_t *list = prune_charge(context, JSON_WEIGHT_ARRAY, err)
+                       ? opened(json_array(), scan, '[', err)
+                       : NULL;
     if (list == NULL)
         return NULL;
     for (bool first = true; scan_item(scan, first); first = false) {
-        json_t *item;
+        json_t *item = NULL;
+        if (!prune_charge(context, JSON_WEIGHT_PLACE, err)) {
+            json_decref(list);
+            return NULL;
+        }
         if (scan_peek(scan) == '{') {
             item = prune_object(scan, wants, context, err);
         } else {
@@ -308,7 +342,10 @@ static bool fill(json_t *object, struct scan *scan, const struct prune_want *wan
 static json_t *prune_object(struct scan *scan, const struct prune_want *wants,
                             struct prune_context *context, struct err *err)
 {
-    json_t *object = opened(json_object(), scan, '{', err);
+    /* With room for all that may be wanted of it, at most PRUNE_WANTS. */
+    json_t *object = prune_charge(context, OBJECT_WEIGHT, err)
+                         ? opened(json_object(), scan, '{', err)
+                         : NULL;
     if (object == NULL || fill(object, scan, wants, context, err))
         return object;
     json_decref(object);

@@ -38,18 +38,20 @@ struct prune_context {
         json_t *value; /* a reference of ours: of a member given twice, the first goes */
     } items[PRUNE_SHARED];
     size_t count;
+    /* What the values made so far take (util/json_weight.h), and may. */
+    size_t weight, weight_maximum;
 };
 
 void prune_context_done(struct prune_context *context);
 #define NRW_AUTO_PRUNE NRW_CLEANUP(prune_context_done)
 
-/* The wanted part of a text that is one object. Returns NULL with ERR_SYNTAX or
- * ERR_NOMEM. What is there but of another type than wanted is kept whole. Of a member
+/* The wanted part of a text that is one object. Returns NULL with ERR_SYNTAX, ERR_LIMIT
+ * or ERR_NOMEM. What is there but of another type than wanted is kept whole. Of a member
  * that is given twice the last counts, as for jansson and for the API server. */
 json_t *prune(struct str text, const struct prune_want *wants,
               struct prune_context *context, struct err *err);
 
-/* One value by itself, through jansson. NULL: ERR_SYNTAX or ERR_NOMEM. */
-json_t *prune_value(struct str text, struct err *err);
+/* Counts what is about to be made. False, with ERR_LIMIT: it would be too much. */
+bool prune_charge(struct prune_context *context, size_t weight, struct err *err);
 
 #endif

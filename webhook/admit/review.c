@@ -5,7 +5,11 @@
 
 #include "admit/object.h"
 #include "admit/prune.h"
-#include "util/utf8.h"
+#include "util/json_weight.h"
+
+/* A UUID has 36. The answer repeats it, and who does not read answers lets them pile up.
+ */
+#define UID_MAXIMUM 256u
 
 /* What object.c reads of a Deployment, and what the patch needs to find its place in. */
 static const struct prune_want own_annotations[] = {
@@ -93,6 +97,9 @@ bool review_from_json(json_t *root, struct review *ret_review, struct err *err)
     struct str uid = or_empty(object_text(request, "uid"));
     if (uid.n == 0)
         return err_set(err, ERR_INVALID, "the request has no uid");
+    if (uid.n > UID_MAXIMUM)
+        return err_set(err, ERR_INVALID, "the request's uid has more than %u bytes",
+                       UID_MAXIMUM);
     const json_t *gvk = json_object_get(request, "kind");
     json_t *object = object_or_null(request, "object");
     struct str name = or_empty(object_text(request, "name"));
@@ -176,8 +183,11 @@ static bool read_late(json_t *request, const char *member, struct str bytes,
 
 /* Everything through jansson: for a body whose fields stand as no API server writes them.
  */
-static bool read_whole(struct str body, struct review *ret_review, struct err *err)
+static bool read_whole(struct str body, struct prune_context *context,
+                       struct review *ret_review, struct err *err)
 {
+    if (!prune_charge(context, json_weight(body), err))
+        return false;
     json_error_t why;
     json_t *root = json_loadb(body.p, body.n, JSON_ALLOW_NUL, &why);
     if (root == NULL)
@@ -187,10 +197,13 @@ static bool read_whole(struct str body, struct review *ret_review, struct err *e
     return good;
 }
 
-bool review_read(struct str body, struct review *ret_review, struct err *err)
+bool review_read(struct str body, size_t maximum, struct review *ret_review,
+                 struct err *err)
 {
-    NRW_AUTO_PRUNE struct prune_context context = {
-        .raw = {{NULL, 0}, {NULL, 0}}, .late = late_wants, .count = 0};
+    NRW_AUTO_PRUNE struct prune_context context = {.raw = {{NULL, 0}, {NULL, 0}},
+                                                   .late = late_wants,
+                                                   .count = 0,
+                                                   .weight_maximum = maximum};
     json_t *root = prune(body, review_wants, &context, err);
     if (root == NULL)
         return false;
@@ -199,7 +212,7 @@ bool review_read(struct str body, struct review *ret_review, struct err *err)
     /* The kind was said twice, differently, with an object between. */
     if (context.late_taken != NULL && context.late_taken != wants_of(kind_of(kind))) {
         json_decref(root);
-        return read_whole(body, ret_review, err);
+        return read_whole(body, &context, ret_review, err);
     }
     bool good = !json_is_object(request) ||
                 (read_late(request, "object", context.raw[0], &context, err) &&

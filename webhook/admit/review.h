@@ -19,8 +19,10 @@ struct review {
     json_t *object, *old_object; /* borrowed; NULL where the review has null */
 };
 
-/* ERR_SYNTAX: no JSON; ERR_INVALID: no v1 AdmissionReview request; ERR_NOMEM. */
-bool review_read(struct str body, struct review *ret_review, struct err *err);
+/* ERR_SYNTAX: no JSON; ERR_INVALID: no v1 AdmissionReview request; ERR_LIMIT: what is
+ * read of it would take more than `maximum` bytes (util/json_weight.h); ERR_NOMEM. */
+bool review_read(struct str body, size_t maximum, struct review *ret_review,
+                 struct err *err);
 /* The same from JSON that is parsed already (a reference is taken). */
 bool review_from_json(json_t *root, struct review *ret_review, struct err *err);
 void review_done(struct review *review);

@@ -69,8 +69,10 @@ void *arena_alloc(struct arena *arena, size_t count, size_t size)
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - 64)
         return refuse(arena);
     bytes = (bytes + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
-    if (bytes > arena->maximum - arena->used)
+    if (bytes > arena->maximum - arena->used) {
+        arena->full = true;
         return refuse(arena);
+    }
     void *piece = take(arena, bytes);
     if (piece != NULL)
         memset(piece, 0, bytes);

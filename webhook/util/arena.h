@@ -18,7 +18,8 @@ struct arena {
     struct arena_block *blocks;
     size_t used;    /* bytes handed out */
     size_t maximum; /* bytes it may hand out */
-    bool failed;    /* sticky: an allocation was refused */
+    bool failed;    /* sticky: an allocation was refused, … */
+    bool full;      /* … because of the maximum */
 };
 
 void arena_init(struct arena *arena, size_t maximum);
