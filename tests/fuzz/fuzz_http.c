@@ -54,6 +54,8 @@ static void begin(void)
         .handlers = {.route = route, .handle = handle},
         .threads = 1,
         .max_connections = 8,
+        .small_maximum = 64u << 10, /* little, so that it is met */
+        .large_maximum = 64u << 20,
         .handshake_ms = 60000,
         .idle_ms = 60000,
         .request_ms = 60000,
@@ -112,8 +114,8 @@ static void converse(struct str text, size_t piece, struct buf *out)
             collect(ends[0], out, &end);
     }
     close(ends[0]);
-    if (worker.count != 0 || worker.plain_count != 0 ||
-        atomic_load(&server.large_bodies) != 0)
+    if (worker.count != 0 || worker.plain_count != 0 || atomic_load(&server.large) != 0 ||
+        worker.small != 0)
         abort();
 }
 

@@ -241,15 +241,14 @@ static bool on_policy(void *context, const json_t *config_map)
     return true;
 }
 
-static bool on_config_maps(void *context, json_t *const *objects, size_t count,
-                           bool complete)
+static bool on_config_maps(void *context, const struct kube_config_maps *maps)
 {
     (void)context;
-    printf("MAPS complete=%d", complete);
-    for (size_t i = 0; i < count; i++)
-        printf(" %s/%s=%zu", kube_meta(objects[i], "namespace"),
-               kube_meta(objects[i], "name"),
-               json_object_size(json_object_get(objects[i], "data")));
+    printf("MAPS complete=%d", maps->complete);
+    for (size_t i = 0; i < maps->count; i++)
+        printf(" %s/%s=%zu", kube_meta(maps->objects[i], "namespace"),
+               kube_meta(maps->objects[i], "name"),
+               json_object_size(json_object_get(maps->objects[i], "data")));
     printf("\n");
     return true;
 }
@@ -261,6 +260,7 @@ static int sources(struct kube_loop *loop, char **args)
                                            .policy_name = args[1],
                                            .on_policy = on_policy,
                                            .on_config_maps = on_config_maps,
+                                           .maximum = 64u << 20,
                                            .needed = remote_maps_kept};
     struct kube_sources *made = kube_sources_new(loop, &options, &err);
     if (made == NULL || !kube_loop_start(loop, &err))

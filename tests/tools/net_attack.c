@@ -114,6 +114,20 @@ static bool slow_body(struct victim *victim)
                    : " ");
 }
 
+/* As much of a body as is always taken, and no end. */
+static bool half_bodies(struct victim *victim)
+{
+    static char part[61440];
+    if (part[0] == 0) {
+        memset(part, ' ', sizeof(part));
+        int n = snprintf(part, sizeof(part),
+                         "POST /mutate HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n"
+                         "Content-Type: application/json\r\n\r\n");
+        part[n] = ' ';
+    }
+    return victim->step > 0 || put(victim, part, sizeof(part));
+}
+
 static bool big_bodies(struct victim *victim)
 {
     static char blanks[65536];
@@ -263,6 +277,18 @@ static void fill_escapes(char *at, size_t room)
     memcpy(at + n, "}}", 3);
 }
 
+/* Each byte of it becomes dozens when it is read. */
+static void fill_values(char *at, size_t room)
+{
+    size_t n = (size_t)snprintf(
+        at, room, "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"env\":[{}");
+    while (n + 32 < room) {
+        memcpy(at + n, ",{}", 3);
+        n += 3;
+    }
+    memcpy(at + n, "]}]}}}}", 8);
+}
+
 static char *whole; /* the request of the attack under way, where `fill` makes it */
 
 static bool say_whole(struct victim *victim)
@@ -310,6 +336,7 @@ static const struct attack attacks[] = {
     {"idle", 3000, true, false, silent, NULL},
     {"slow-head", 3000, true, false, slow_head, NULL},
     {"slow-body", 3000, true, false, slow_body, NULL},
+    {"half-bodies", 3000, true, false, half_bodies, NULL},
     {"big-bodies", 64, true, false, big_bodies, NULL},
     {"headers", 50, true, false, headers, NULL},
     {"never-reads", 200, true, false, never_reads, NULL},
@@ -322,6 +349,7 @@ static const struct attack attacks[] = {
     {"bad-utf8", 20, true, false, say_whole, fill_utf8},
     {"duplicate-keys", 20, true, false, say_whole, fill_duplicates},
     {"escaped-keys", 20, true, false, say_whole, fill_escapes},
+    {"small-values", 20, true, false, say_whole, fill_values},
     {"old-http", 50, true, false, old_http, NULL},
     {"methods", 50, true, false, methods, NULL},
     {"compute", 1, false, false, NULL, NULL},

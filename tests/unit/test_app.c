@@ -63,6 +63,7 @@ static bool rig_init(struct rig *rig)
     rig->handlers.snapshots = rig->snapshots;
     rig->handlers.health = &rig->health;
     rig->handlers.metrics = rig->metrics;
+    rig->handlers.decision = 64u << 20;
     rig->handlers.policy_namespace = STR("nvcf-registry-webhook");
     rig->handlers.policy_name = STR(POLICY_CONFIGMAP);
     return true;

@@ -79,7 +79,8 @@ static bool join(struct fixture *it, struct err *err)
                                         .publish = &it->app.publish,
                                         .health = &it->app.health,
                                         .metrics = it->app.metrics,
-                                        .listen = "127.0.0.1:0"};
+                                        .listen = "127.0.0.1:0",
+                                        .config_maps_maximum = 1u << 20};
     it->cluster = cluster_new(&setup, err);
     return it->cluster != NULL;
 }
@@ -289,7 +290,7 @@ static struct config_maps *look(struct cluster *cluster, const struct config_map
                                 struct str name_space, const struct str *names,
                                 size_t count)
 {
-    struct cluster_look first = {.count = 0};
+    struct cluster_look first = {.bytes_maximum = 1u << 20, .weight_maximum = 1u << 20};
     return cluster_confirm(cluster, &first, known, name_space, names, count);
 }
 
@@ -370,6 +371,7 @@ static const char *allowed_by(struct fixture *it, const char *env, const char *e
              env, env_from);
     static struct handlers handlers;
     handlers = (struct handlers){.snapshots = it->app.snapshots,
+                                 .decision = 64u << 20,
                                  .health = &it->app.health,
                                  .metrics = it->app.metrics,
                                  .cluster = it->cluster};

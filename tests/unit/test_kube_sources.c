@@ -42,6 +42,8 @@ struct fixture {
     pthread_mutex_t lock;
     unsigned refuse; /* so many snapshots are not taken */
     bool policy;
+    size_t maximum; /* 0: enough */
+    bool left_out;
     json_t *kept[4];
     size_t count;
     bool complete;
@@ -68,8 +70,7 @@ static void drop(struct fixture *it)
     it->count = 0;
 }
 
-static bool on_config_maps(void *context, json_t *const *objects, size_t count,
-                           bool complete)
+static bool on_config_maps(void *context, const struct kube_config_maps *maps)
 {
     struct fixture *it = context;
     pthread_mutex_lock(&it->lock);
@@ -78,9 +79,10 @@ static bool on_config_maps(void *context, json_t *const *objects, size_t count,
         it->refuse--;
     } else {
         drop(it);
-        for (; it->count < count && it->count < NRW_COUNT(it->kept); it->count++)
-            it->kept[it->count] = json_incref(objects[it->count]);
-        it->complete = complete;
+        for (; it->count < maps->count && it->count < NRW_COUNT(it->kept); it->count++)
+            it->kept[it->count] = json_incref(maps->objects[it->count]);
+        it->complete = maps->complete;
+        it->left_out = maps->left_out;
     }
     pthread_mutex_unlock(&it->lock);
     return good;
@@ -112,6 +114,8 @@ static bool run(struct fixture *it, unsigned long nth)
                                            .context = it,
                                            .on_policy = on_policy,
                                            .on_config_maps = on_config_maps,
+                                           .maximum =
+                                               it->maximum > 0 ? it->maximum : 1u << 20,
                                            .needed = remote_maps_kept};
     it->sources = kube_sources_new(it->loop, &options, NULL);
     assert_non_null(it->sources);

@@ -76,7 +76,8 @@ static void drips_do_not_push_out(void **state)
     assert_true(world_free(w));
 }
 
-/* Nobody is idle: who comes on top gets 503 at once, and beyond that the end. */
+/* Nobody is idle, and all have been served before: who comes on top gets 503 at once, and
+ * beyond that the end. */
 static void busy_ones_stay(void **state)
 {
     (void)state;
@@ -85,7 +86,7 @@ static void busy_ones_stay(void **state)
     struct peer *busy[LIMIT], *more[COUNT];
     for (int i = 0; i < LIMIT; i++) {
         busy[i] = peer_open(w->client, w->port);
-        assert_non_null(busy[i]);
+        assert_int_equal(peer_echo(busy[i], "{}", 2, NULL), 200);
         assert_true(peer_say(busy[i],
                              "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
                              "Content-Type: application/json\r\n\r\n{"));
@@ -123,6 +124,30 @@ static void busy_ones_stay(void **state)
     struct peer *after = peer_open(w->client, w->port);
     assert_int_equal(peer_echo(after, "{}", 2, NULL), 200);
     peer_close(after);
+    assert_true(world_free(w));
+}
+
+/* Who was never served and has been at its request for a tenth of a second makes room. */
+static void slow_newcomers_make_room(void **state)
+{
+    (void)state;
+    struct world *w = world_new(one_small_worker);
+    struct peer *slow[LIMIT], *good[LIMIT];
+    for (int i = 0; i < LIMIT; i++) {
+        slow[i] = peer_dial(w);
+        assert_true(peer_say(slow[i], "POST /echo HTTP/1.1\r\nHost: a\r\n"));
+    }
+    usleep(200000);
+    for (int i = 0; i < LIMIT; i++) {
+        good[i] = peer_dial(w);
+        assert_int_equal(peer_echo(good[i], "{}", 2, NULL), 200);
+    }
+    for (int i = 0; i < LIMIT; i++) {
+        assert_true(peer_ends(slow[i], 1000));
+        peer_close(slow[i]);
+        assert_int_equal(peer_echo(good[i], "{}", 2, NULL), 200);
+        peer_close(good[i]);
+    }
     assert_true(world_free(w));
 }
 
@@ -204,6 +229,103 @@ static void large_bodies_share(void **state)
         answer_done(&answer);
         peer_close(peer);
     }
+    assert_true(world_free(w));
+}
+
+static void little_for_answers(struct net_options *options)
+{
+    options->threads = 1;
+    options->large_bytes = 60u << 20; /* two of 8 MiB, each counted three times */
+    options->write_ms = 60000;
+}
+
+/* So do answers that are not taken, until they are, or who was to take them is gone. */
+static void large_answers_share(void **state)
+{
+    (void)state;
+    enum { COUNT = 5, ROOM = 2 };
+    struct world *w = world_new(little_for_answers);
+    struct peer *slow[COUNT];
+    unsigned statuses[COUNT] = {0};
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            slow[i] = peer_dial(w);
+            assert_true(peer_post(slow[i], "/big", "{}", 2));
+            while (atomic_load(&w->counts.handled) <
+                   (unsigned)(round * (COUNT + 1) + i + 1))
+                usleep(1000);
+        }
+        struct peer *small = peer_dial(w);
+        assert_int_equal(peer_echo(small, "{}", 2, NULL), 200);
+        peer_close(small);
+        int good = 0;
+        for (int i = 0; i < COUNT; i++) {
+            struct answer answer = {.status = 0};
+            if (round == 0 || i >= ROOM) { /* otherwise they go without a look at it */
+                assert_true(peer_answer(slow[i], false, &answer, NULL));
+                statuses[i] = answer.status;
+                good += answer.status == 200;
+                answer_done(&answer);
+            }
+            peer_close(slow[i]);
+        }
+        assert_int_equal(good, round == 0 ? ROOM : 0);
+        for (int i = ROOM; i < COUNT; i++)
+            assert_int_equal(statuses[i], 503);
+        usleep(200000); /* what was held for those that went comes back */
+    }
+    assert_true(world_free(w));
+}
+
+static void little_for_bodies(struct net_options *options)
+{
+    options->threads = 1;
+    options->small_bytes = 8 * 60000;
+    options->request_ms = 60000;
+}
+
+/* Where memory is short, those that began bodies and stopped go first, and do not take
+ * the place of one that was served. */
+static void begun_bodies_make_room(void **state)
+{
+    (void)state;
+    enum { COUNT = 40, PART = 50000 };
+    struct world *w = world_new(little_for_bodies);
+    struct peer *good = peer_dial(w), *begun[COUNT];
+    char *body = calloc(1, PART);
+    memset(body, ' ', PART);
+    assert_int_equal(peer_echo(good, "{}", 2, NULL), 200);
+    int there = 0;
+    for (int i = 0; i < COUNT; i++) {
+        begun[i] = peer_dial(w);
+        peer_say(begun[i], "POST /size HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n"
+                           "Content-Type: application/json\r\n\r\n");
+        peer_send(begun[i], body, PART);
+        usleep(20000);
+        assert_int_equal(peer_echo(good, body, PART, NULL), 200);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        there += !peer_ends(begun[i], 1);
+        peer_close(begun[i]);
+    }
+    free(body);
+    assert_in_range(there, 1, 8); /* several go at once */
+    assert_int_equal(peer_echo(good, "{}", 2, NULL), 200);
+    peer_close(good);
+    assert_true(world_free(w));
+}
+
+static void little_for_connections(struct net_options *options)
+{
+    options->threads = 2;
+    options->connection_bytes = 20 * 48 * 1024;
+}
+
+static void memory_bounds_connections(void **state)
+{
+    (void)state;
+    struct world *w = world_new(little_for_connections);
+    assert_int_equal(net_server_connections(w->server), 20);
     assert_true(world_free(w));
 }
 
@@ -395,9 +517,13 @@ int main(void)
         cmocka_unit_test(idle_ones_make_room),
         cmocka_unit_test(drips_do_not_push_out),
         cmocka_unit_test(busy_ones_stay),
+        cmocka_unit_test(slow_newcomers_make_room),
         cmocka_unit_test(answers_do_not_pile_up),
         cmocka_unit_test(large_body_behind_large_header),
         cmocka_unit_test(large_bodies_share),
+        cmocka_unit_test(large_answers_share),
+        cmocka_unit_test(begun_bodies_make_room),
+        cmocka_unit_test(memory_bounds_connections),
         cmocka_unit_test(out_of_descriptors),
         cmocka_unit_test(limit_from_descriptors),
     };

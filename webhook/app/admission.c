@@ -8,10 +8,16 @@
 #include "app/cluster.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/mem.h"
 #include "util/utf8.h"
 
-/* Findings, messages, the patch: a policy has at most 256 registries. */
-#define ARENA_MAXIMUM (64u << 20)
+/* What every worker may take at once; a review of 60 KiB takes a quarter of it. One that
+ * needs more waits for its turn. */
+#define DECISION_SMALL (1u << 20)
+#define TURN_MS        500u
+/* Of ConfigMaps that are read live. */
+#define LOOK_SMALL (256u << 10)
+#define LOOK_LARGE (4u << 20)
 /* Names of objects have 253 bytes at most; a user may be as long as it likes. */
 #define FIELD_MAXIMUM 512u
 /* What envFrom brings, the remote configuration that it names, what a denial then rests
@@ -73,18 +79,32 @@ static void count(struct metrics *metrics, const struct admit_input *input,
     }
 }
 
+static unsigned status_of(enum err_code code)
+{
+    switch (code) {
+    case ERR_SYNTAX:
+    case ERR_INVALID:
+        return 400;
+    case ERR_LIMIT:
+        return 413;
+    case ERR_UNAVAILABLE:
+        return 503;
+    default:
+        return 500;
+    }
+}
+
 /* The review could not be answered as one. */
 static void answer_error(struct handlers *handlers, const struct admit_input *input,
                          const struct err *why, struct net_response *response,
                          int64_t nanoseconds)
 {
-    bool theirs =
-        why->code == ERR_SYNTAX || why->code == ERR_INVALID || why->code == ERR_LIMIT;
+    unsigned status = status_of(why->code);
     const struct admit_outcome nothing = {.dry_run = false};
     count(handlers->metrics, input, &nothing, "error", nanoseconds);
-    log_event(LOG_LEVEL_WARN, "request refused", LOG_I("status", theirs ? 400 : 500),
+    log_event(LOG_LEVEL_WARN, "request refused", LOG_I("status", status),
               LOG_C("reason", why->message));
-    handlers_error(handlers, response, theirs ? 400 : 500, why->message);
+    handlers_error(handlers, response, status, why->message);
 }
 
 /* Helm writes a ConfigMap milliseconds before the Deployment that refers to it, and the
@@ -95,7 +115,9 @@ static bool confirm(struct handlers *handlers, const struct admit_input *input,
                     struct arena *arena, struct buf *answer,
                     struct admit_outcome *outcome, struct err *err)
 {
-    struct cluster_look look = {.count = 0};
+    bool in_turn = arena->maximum > DECISION_SMALL;
+    struct cluster_look look = {.bytes_maximum = in_turn ? LOOK_LARGE : LOOK_SMALL,
+                                .weight_maximum = arena->maximum};
     struct admit_input again = *input;
     NRW_AUTO_CONFIG_MAPS struct config_maps *fresh = NULL;
     bool good = true;
@@ -103,6 +125,10 @@ static bool confirm(struct handlers *handlers, const struct admit_input *input,
         struct config_maps *newer = cluster_confirm(
             handlers->cluster, &look, again.config_maps, outcome->name_space,
             outcome->config_map_names, outcome->config_map_count);
+        if (look.limited && !in_turn) {
+            config_maps_free(newer);
+            return err_set(err, ERR_LIMIT, "the ConfigMaps that it refers to are large");
+        }
         if (newer == NULL)
             break;
         config_maps_free(fresh);
@@ -112,6 +138,20 @@ static bool confirm(struct handlers *handlers, const struct admit_input *input,
         good = admit_review(arena, &again, answer, outcome, err);
     }
     return good;
+}
+
+static bool decide_within(struct handlers *handlers, const struct admit_input *input,
+                          struct arena *arena, size_t maximum, struct buf *answer,
+                          struct admit_outcome *outcome, struct err *err)
+{
+    arena_done(arena);
+    arena_init(arena, maximum);
+    buf_clear(answer);
+    *outcome = (struct admit_outcome){.dry_run = false};
+    bool answered = admit_review(arena, input, answer, outcome, err);
+    if (answered && handlers->cluster != NULL)
+        answered = confirm(handlers, input, arena, answer, outcome, err);
+    return answered && (!answer->failed || err_nomem(err));
 }
 
 static void answer(struct handlers *handlers, enum admit_endpoint endpoint,
@@ -135,16 +175,19 @@ static void answer(struct handlers *handlers, enum admit_endpoint endpoint,
         handlers_error(handlers, response, 503, "no policy was accepted yet");
         return;
     }
-    NRW_AUTO_ARENA struct arena arena;
-    arena_init(&arena, ARENA_MAXIMUM);
-    struct admit_outcome outcome = {.dry_run = false};
+    NRW_AUTO_TURN bool turn = false;
+    NRW_AUTO_ARENA struct arena arena; /* done before the turn is over */
+    arena_init(&arena, DECISION_SMALL);
+    struct admit_outcome outcome;
     struct err err = {0};
-    bool answered = admit_review(&arena, &input, &response->body, &outcome, &err);
-    if (answered && handlers->cluster != NULL)
-        answered = confirm(handlers, &input, &arena, &response->body, &outcome, &err);
-    if (answered && response->body.failed) {
-        err_nomem(&err);
-        answered = false;
+    bool answered = decide_within(handlers, &input, &arena, DECISION_SMALL,
+                                  &response->body, &outcome, &err);
+    if (!answered && err.code == ERR_LIMIT) {
+        turn = mem_turn_take(TURN_MS);
+        answered = turn ? decide_within(handlers, &input, &arena, handlers->decision,
+                                        &response->body, &outcome, &err)
+                        : err_set(&err, ERR_UNAVAILABLE,
+                                  "other large reviews have been in the way");
     }
     int64_t took = clock_mono_nanos() - began;
     if (!answered) {

@@ -19,6 +19,7 @@
 #include "app/files.h"
 #include "app/handlers.h"
 #include "app/health.h"
+#include "app/memory.h"
 #include "app/publish.h"
 #include "app/snapshots.h"
 #include "app/version.h"
@@ -46,6 +47,8 @@ struct app {
     struct files *files;
     struct cluster *cluster;
     struct net_server *server;
+    uint64_t memory_limit; /* 0 = none */
+    struct memory_plan memory;
     uint64_t bytes_seen, bytes_trimmed; /* housekeeping */
     int64_t expiry_warned;
 };
@@ -95,6 +98,9 @@ static bool build(struct app *app, struct err *err)
     app->handlers.health = &app->health;
     app->handlers.metrics = app->metrics;
     atomic_init(&app->handlers.bytes, 0);
+    app->memory_limit = memory_limit("");
+    app->memory = memory_plan(app->memory_limit);
+    app->handlers.decision = app->memory.decision;
     set_policy_place(&app->handlers, options->cluster.policy_configmap);
     return true;
 }
@@ -110,7 +116,8 @@ static bool join_cluster(struct app *app, struct err *err)
                                         .metrics = app->metrics,
                                         .listen = app->options->listen,
                                         .client_certificate =
-                                            app->options->client_ca != NULL};
+                                            app->options->client_ca != NULL,
+                                        .config_maps_maximum = app->memory.config_maps};
     app->cluster = cluster_new(&setup, err);
     app->handlers.cluster = app->cluster;
     atomic_store(&app->health.cluster, app->cluster);
@@ -143,6 +150,9 @@ static bool start(struct app *app, struct err *err)
     const struct net_options net = {.listen = options->listen,
                                     .metrics_listen = options->metrics_listen,
                                     .threads = options->threads,
+                                    .connection_bytes = app->memory.connections,
+                                    .small_bytes = app->memory.small_bodies,
+                                    .large_bytes = app->memory.large_bodies,
                                     .handlers = handlers_table(&app->handlers)};
     app->server = net_server_start(&net, app->publish.waiting, err);
     if (app->server == NULL)
@@ -164,6 +174,8 @@ static bool start(struct app *app, struct err *err)
                     options->metrics_listen != NULL ? options->metrics_listen : "none"),
               LOG_I("metrics_port", net_server_metrics_port(app->server)),
               LOG_I("threads", options->threads),
+              LOG_I("connections", net_server_connections(app->server)),
+              LOG_I("memory_limit", app->memory_limit),
               LOG_C("seccomp", confine_text(confined)));
     return true;
 }

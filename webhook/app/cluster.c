@@ -15,12 +15,12 @@
 #include "kube/events.h"
 #include "kube/sources.h"
 #include "util/clock.h"
+#include "util/json_weight.h"
 #include "util/log.h"
 #include "util/mem.h"
 
 #define CONFIRM_MS  500u
-#define LOOK_BYTES  (4u << 20) /* a ConfigMap has a MiB of data at most */
-#define PLACE_BYTES 256u       /* a namespace has 63, a name 253 bytes at most */
+#define PLACE_BYTES 256u /* a namespace has 63, a name 253 bytes at most */
 #define NOTE_BYTES  1024u
 
 struct cluster {
@@ -143,15 +143,16 @@ static bool add_object(struct config_maps *maps, const json_t *object)
     return config_maps_add(maps, name_space_of(object), cast.out);
 }
 
-static bool on_config_maps(void *context, json_t *const *objects, size_t count,
-                           bool complete)
+static bool on_config_maps(void *context, const struct kube_config_maps *seen)
 {
     struct cluster *cluster = context;
-    if (!complete)
+    if (!seen->complete)
         return true; /* what is missing must not be taken for absent */
     struct config_maps *maps = config_maps_new();
-    for (size_t i = 0; maps != NULL && i < count; i++) {
-        if (!add_object(maps, objects[i])) {
+    if (maps != NULL && seen->left_out)
+        config_maps_are_some(maps);
+    for (size_t i = 0; maps != NULL && i < seen->count; i++) {
+        if (!add_object(maps, seen->objects[i])) {
             config_maps_free(maps);
             maps = NULL;
         }
@@ -178,7 +179,7 @@ static json_t *ask(struct cluster *cluster, struct cluster_look *look, const cha
 {
     char text[PLACE_BYTES];
     int64_t left = look->deadline - clock_mono_millis();
-    if (left <= 0 || look->bytes >= LOOK_BYTES || name.n >= sizeof(text))
+    if (left <= 0 || look->limited || name.n >= sizeof(text))
         return NULL;
     snprintf(text, sizeof(text), "%.*s", STR_ARG(name));
     const struct kube_request request = {.verb = KUBE_GET,
@@ -187,10 +188,13 @@ static json_t *ask(struct cluster *cluster, struct cluster_look *look, const cha
                                          .name = text,
                                          .deadline_ms = (unsigned)left};
     NRW_AUTO_BUF struct buf answer;
-    buf_init(&answer, LOOK_BYTES - look->bytes);
-    bool good = kube_request_raw(cluster->client, &request, &answer, NULL);
+    buf_init(&answer, look->bytes_maximum - look->bytes);
+    struct err err = {0};
+    bool good = kube_request_raw(cluster->client, &request, &answer, &err);
     look->bytes += answer.size;
-    json_t *object = good ? kube_parse(buf_view(&answer), NULL) : NULL;
+    look->weight += good ? json_weight(buf_view(&answer)) : 0;
+    look->limited = err.code == ERR_LIMIT || look->weight > look->weight_maximum;
+    json_t *object = good && !look->limited ? kube_parse(buf_view(&answer), NULL) : NULL;
     if (object != NULL && kube_is_object(object, "ConfigMap", NULL) &&
         str_eq(object_meta(object, "name"), name))
         return object;
@@ -418,6 +422,7 @@ static bool build(struct cluster *cluster, struct err *err)
         .context = cluster,
         .on_policy = watches ? on_policy : NULL,
         .on_config_maps = on_config_maps,
+        .maximum = cluster->setup.config_maps_maximum,
         .needed = remote_maps_kept,
     };
     cluster->sources = kube_sources_new(cluster->loop, &sources, err);

@@ -20,6 +20,7 @@ struct cluster_setup {
     struct metrics *metrics;
     const char *listen; /* the server's own address, for a call to ourselves */
     bool client_certificate;
+    size_t config_maps_maximum; /* bytes of those that are kept */
 };
 
 /* True when any of the options asks for the cluster. */
@@ -40,11 +41,14 @@ void cluster_policy_changed(struct cluster *cluster, const struct policy *policy
 void cluster_tell(struct cluster *cluster, const struct admit_outcome *outcome);
 
 /* What was asked for one review, in all rounds together: each name once, so many of them,
- * within 500 ms and 4 MiB. The others stay as unknown (or as old) as they are. Starts as
- * zeros; borrows the names. */
+ * within 500 ms and the maxima. The others stay as unknown (or as old) as they are. The
+ * rest starts as zeros; borrows the names. */
 struct cluster_look {
+    size_t bytes_maximum;  /* of the answers, and … */
+    size_t weight_maximum; /* … of what is made of them (util/json_weight.h) */
     struct str asked[16];
-    size_t count, bytes;
+    size_t count, bytes, weight;
+    bool limited; /* one was not read because of the maxima */
     int64_t deadline;
 };
 

@@ -18,6 +18,7 @@ struct handlers {
     struct health *health;
     struct metrics *metrics;
     struct cluster *cluster; /* NULL without one; set before the server runs */
+    size_t decision;         /* bytes that one may take: see app/memory.h */
     struct str policy_namespace, policy_name; /* the policy ConfigMap's, to be judged */
     _Atomic uint64_t bytes;                   /* of bodies and answers since the start */
 };

@@ -13,12 +13,15 @@
 
 #define NAMESPACES_MAXIMUM 64u
 #define RETRY_MS           500
+#define MAP_WEIGHT         16384u /* each counts: what is done with them takes time, too */
+#define KEY_WEIGHT         256u
 
 struct place {
     struct kube_sources *sources;
     char *name;
     struct kube_watch *watch;
-    json_t *maps; /* name → object */
+    json_t *maps;     /* name → object */
+    json_t *left_out; /* the names of those that were too much to keep */
     bool listed, connected;
     char reason[200];
 };
@@ -38,6 +41,7 @@ struct kube_sources {
     bool absence_told;
     struct place *places[NAMESPACES_MAXIMUM];
     size_t place_count;
+    size_t kept; /* of options.maximum */
     bool dirty;
     pthread_mutex_t lock; /* of what follows */
     struct names wanted;
@@ -64,9 +68,10 @@ static void place_done(struct place *place)
 {
     kube_watch_free(place->watch);
     json_decref(place->maps);
+    json_decref(place->left_out);
     mem_free(place->name);
     place->watch = NULL;
-    place->maps = NULL;
+    place->maps = place->left_out = NULL;
     place->name = NULL;
 }
 
@@ -182,15 +187,54 @@ static void mark_dirty(struct kube_sources *sources)
     kube_loop_poke(sources->loop, &sources->task);
 }
 
+/* About what it takes, with its part of the snapshots; NULL: nothing. */
+static size_t weight_of(const json_t *object)
+{
+    const char *key;
+    json_t *value;
+    size_t weight = object != NULL ? MAP_WEIGHT : 0;
+    /* Not const in jansson's interface; only read. */
+    union {
+        const json_t *in;
+        json_t *out;
+    } data = {json_object_get(object, "data")};
+    json_object_foreach(data.out, key, value)
+    {
+        weight += KEY_WEIGHT + strlen(key) + json_string_length(value);
+    }
+    return weight;
+}
+
+static void forget(struct place *place, const char *name)
+{
+    size_t weight = weight_of(json_object_get(place->maps, name));
+    if (json_object_del(place->maps, name) == 0 ||
+        json_object_del(place->left_out, name) == 0)
+        mark_dirty(place->sources);
+    place->sources->kept -= weight;
+}
+
 static bool take(struct place *place, const json_t *object)
 {
+    struct kube_sources *sources = place->sources;
     const char *name = kube_meta(object, "name");
-    if (!place->sources->options.needed(str_of(name)))
+    if (!sources->options.needed(str_of(name)))
         return true;
-    json_t *made = slim(object);
-    if (made == NULL || json_object_set_new(place->maps, name, made) != 0)
-        return false;
-    mark_dirty(place->sources);
+    size_t weight = weight_of(object);
+    size_t before = weight_of(json_object_get(place->maps, name));
+    if (weight > sources->options.maximum - (sources->kept - before)) {
+        if (json_object_set_new(place->left_out, name, json_null()) != 0)
+            return false;
+        json_object_del(place->maps, name);
+        weight = 0;
+    } else {
+        json_t *made = slim(object);
+        if (made == NULL || json_object_set_new(place->maps, name, made) != 0)
+            return false;
+        json_object_del(place->left_out, name);
+    }
+    sources->kept = sources->kept - before + weight;
+    mark_dirty(sources);
     return true;
 }
 
@@ -202,8 +246,7 @@ static bool on_place_change(void *context, const struct kube_change *change)
     case KUBE_MODIFIED:
         return take(place, change->object);
     case KUBE_DELETED:
-        if (json_object_del(place->maps, kube_meta(change->object, "name")) == 0)
-            mark_dirty(place->sources);
+        forget(place, kube_meta(change->object, "name"));
         return true;
     case KUBE_SYNCED:
         note_connection(place, change, "ConfigMaps");
@@ -227,10 +270,11 @@ static bool tell_config_maps(struct kube_sources *sources)
     if (sources->options.on_config_maps == NULL)
         return true;
     size_t count = 0, n = 0;
-    bool complete = true;
+    bool complete = true, left_out = false;
     for (size_t i = 0; i < sources->place_count; i++) {
         count += json_object_size(sources->places[i]->maps);
         complete = complete && sources->places[i]->listed;
+        left_out = left_out || json_object_size(sources->places[i]->left_out) > 0;
     }
     NRW_AUTOFREE json_t **objects = mem_calloc(count, sizeof(*objects));
     if (objects == NULL)
@@ -243,8 +287,8 @@ static bool tell_config_maps(struct kube_sources *sources)
             objects[n++] = object;
         }
     }
-    return sources->options.on_config_maps(sources->options.context, objects, count,
-                                           complete);
+    const struct kube_config_maps maps = {objects, count, complete, left_out};
+    return sources->options.on_config_maps(sources->options.context, &maps);
 }
 
 /* --- which namespaces --- */
@@ -286,11 +330,12 @@ static struct place *place_new(struct kube_sources *sources, const char *name)
     place->sources = sources;
     place->name = mem_strdup(name);
     place->maps = json_object();
+    place->left_out = json_object();
     struct kube_watch_options options = {.resource = &kube_configmaps,
                                          .name_space = name,
                                          .on_change = on_place_change,
                                          .context = place};
-    if (place->name != NULL && place->maps != NULL)
+    if (place->name != NULL && place->maps != NULL && place->left_out != NULL)
         place->watch = kube_watch_new(sources->loop, &options, NULL);
     if (place->watch != NULL)
         return place;
@@ -315,6 +360,12 @@ static void drop_unwanted(struct kube_sources *sources)
         if (names_have(&sources->wanted, str_of(place->name))) {
             sources->places[kept++] = place;
             continue;
+        }
+        const char *name;
+        json_t *object;
+        json_object_foreach(place->maps, name, object)
+        {
+            sources->kept -= weight_of(object);
         }
         place_done(place);
         mem_free(place);

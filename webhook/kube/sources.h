@@ -5,7 +5,8 @@
  *
  * RBAC cannot say "names that end in -env": list and watch are needed on all ConfigMaps
  * of a target namespace, by a Role there. Only the data of those that are needed stays in
- * memory. */
+ * memory, and only within a bound: who may write ConfigMaps decides how many have such
+ * names. */
 #ifndef NRW_KUBE_SOURCES_H
 #define NRW_KUBE_SOURCES_H
 
@@ -18,18 +19,25 @@
 
 struct kube_sources;
 
+/* All that is needed and kept, of all namespaces: objects with metadata (namespace, name,
+ * uid, resourceVersion) and data. To keep one, take a reference. */
+struct kube_config_maps {
+    json_t *const *objects;
+    size_t count;
+    bool complete; /* every wanted namespace has been listed */
+    bool left_out; /* there are more than could be kept */
+};
+
 struct kube_sources_options {
     const char *policy_namespace, *policy_name; /* NULL: no policy is watched */
     void *context;
     /* The policy's ConfigMap as it is now; NULL: there is none (told once when that is
      * known, and when it goes away). False: no memory, to be told again. May be NULL. */
     bool (*on_policy)(void *context, const json_t *config_map);
-    /* All that is needed, of all namespaces: objects with metadata (namespace, name, uid,
-     * resourceVersion) and data. To keep one, take a reference. `complete`: every wanted
-     * namespace has been listed. Several changes may come as one. False: no memory, to be
-     * told again. May be NULL. */
-    bool (*on_config_maps)(void *context, json_t *const *objects, size_t count,
-                           bool complete);
+    /* Several changes may come as one. False: no memory, to be told again. May be NULL.
+     */
+    bool (*on_config_maps)(void *context, const struct kube_config_maps *maps);
+    size_t maximum; /* bytes that all of them may take */
     /* Which ConfigMaps are needed, by name. Watcher thread. */
     bool (*needed)(struct str name);
 };

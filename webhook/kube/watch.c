@@ -17,12 +17,15 @@
 #include "kube/lines.h"
 #include "kube/watch_line.h"
 #include "util/clock.h"
+#include "util/json_weight.h"
 #include "util/mem.h"
 
 #define LINE_MAXIMUM  (16u * 1024u * 1024u)
 #define PAGE_MAXIMUM  (4u * 1024u * 1024u)  /* a larger one is asked for in pieces */
 #define ONE_MAXIMUM   (32u * 1024u * 1024u) /* what one object can be, and more */
-#define LARGE         (1024u * 1024u)
+#define PAGE_WEIGHT   (16u * 1024u * 1024u) /* likewise; of one object it is what it is */
+#define TURN_LEAST    (256u * 1024u)
+#define TURN_MS       2000u /* then without: a watch that waits for ever is worse */
 #define LIST_MS       30000u
 #define STREAM_GRACE  30u  /* seconds for the server to end the stream by itself */
 #define SHORT_LIVE_MS 1000 /* a stream that ends sooner counts as a failure */
@@ -263,6 +266,14 @@ static void list_done(struct kube_watch *watch, bool good, const struct err *err
     }
     struct err reason = {0};
     size_t bytes = watch->call.transfer.body->size;
+    if (watch->page > 1 && bytes > PAGE_WEIGHT / 128 &&
+        json_weight(buf_view(watch->call.transfer.body)) > PAGE_WEIGHT) {
+        buf_done(watch->call.transfer.body);
+        err_set(&reason, ERR_LIMIT, "a page has too many values");
+        list_failed(watch, &reason);
+        return;
+    }
+    NRW_AUTO_TURN bool turn = bytes > TURN_LEAST && mem_turn_take(TURN_MS);
     json_t *list = kube_parse(buf_view(watch->call.transfer.body), &reason);
     buf_done(watch->call.transfer.body); /* the text is no longer needed, the memory is */
     const char *version = kube_meta(list, "resourceVersion");
@@ -280,8 +291,6 @@ static void list_done(struct kube_watch *watch, bool good, const struct err *err
     snprintf(watch->version, sizeof(watch->version), "%s", version);
     json_decref(list);
     grow_page(watch, bytes);
-    if (bytes > LARGE)
-        mem_trim();
     if (!taken)
         start_over(watch);
     else if (more)
@@ -297,6 +306,7 @@ static bool on_line(void *context, struct str text)
     struct kube_watch *watch = context;
     struct watch_line line;
     struct err err = {0};
+    NRW_AUTO_TURN bool turn = text.n > TURN_LEAST && mem_turn_take(TURN_MS);
     if (!watch_line_parse(text, &line, &err)) {
         watch->must_list = true;
         return false;

@@ -37,8 +37,7 @@ enum worth {
     WORTH_SLOW_ASKING, /* has been sending one request for most of a second */
     WORTH_CROWD,       /* in the handshake, when half of all are */
     WORTH_RESTING,     /* was served, ten seconds ago or more, and can come again */
-    WORTH_WAITING,     /* never served, and has let us wait for a tenth of a second: goes
-                        * only where one of the next kind would have to */
+    WORTH_WAITING,     /* never served, and has let us wait for a tenth of a second */
     WORTH_IDLE,        /* was served a moment ago */
     WORTH_NEW,         /* open for less than those, or with something to be read */
     WORTH_HELLO,       /* in the handshake */
@@ -111,13 +110,34 @@ static void found_served(struct found *found, struct conn *conn)
     found->count = 1;
 }
 
+/* Who may have to go. */
+enum among {
+    AMONG_ALL,
+    AMONG_PLAIN, /* of the metrics listener */
+    AMONG_TLS,
+    AMONG_BODIES, /* with a part of a body: it is memory that is wanted */
+};
+
+static bool is_among(const struct conn *conn, enum among among)
+{
+    switch (among) {
+    case AMONG_PLAIN:
+    case AMONG_TLS:
+        return conn->plain == (among == AMONG_PLAIN);
+    case AMONG_BODIES:
+        return conn->exchange.small > 0;
+    case AMONG_ALL:
+        break;
+    }
+    return true;
+}
+
 /* Once through all, newest first: looking through them is most of what this takes. */
-static unsigned look(struct worker *worker, bool all_listeners, bool plain,
-                     struct found *kinds)
+static unsigned look(struct worker *worker, enum among among, struct found *kinds)
 {
     unsigned all = 0;
     for (struct conn *conn = worker->all; conn != NULL; conn = conn->next) {
-        if (!all_listeners && conn->plain != plain)
+        if (!is_among(conn, among))
             continue;
         all++;
         unsigned worth = worth_of(conn, worker->now);
@@ -130,17 +150,15 @@ static unsigned look(struct worker *worker, bool all_listeners, bool plain,
     return all;
 }
 
-/* Closes connections that are worth least, of one listener's or of all: one that was
- * served, or a few of those that were not, because they come in crowds and looking
- * through all takes its time. False when all are at work. */
-static bool relieve(struct worker *worker, bool all_listeners, bool plain)
+/* Closes connections that are worth least: one that was served, or a few of those that
+ * were not, because they come in crowds and looking through all takes its time. False
+ * when all are at work. */
+static bool relieve(struct worker *worker, enum among among)
 {
     struct found kinds[WORTH_KINDS + 1] = {0};
-    unsigned all = look(worker, all_listeners, plain, kinds);
+    unsigned all = look(worker, among, kinds);
     bool crowd = kinds[WORTH_HELLO].count > all / 2;
     unsigned least = 0;
-    if (kinds[WORTH_IDLE].count == 0)
-        kinds[WORTH_WAITING].count = 0; /* nobody's place to take: they may still ask */
     while (least < WORTH_KINDS && kinds[least].count == 0 &&
            !(least == WORTH_CROWD && crowd))
         least++;
@@ -160,7 +178,12 @@ static bool relieve(struct worker *worker, bool all_listeners, bool plain)
 
 bool worker_relieve(struct worker *worker)
 {
-    return relieve(worker, true, false);
+    return relieve(worker, AMONG_ALL);
+}
+
+bool worker_relieve_bodies(struct worker *worker)
+{
+    return relieve(worker, AMONG_BODIES);
 }
 
 static void accept_and_close(struct worker *worker, int listen_fd)
@@ -177,7 +200,7 @@ static void take_in(struct worker *worker, int fd, bool plain)
     unsigned *count = plain ? &worker->plain_count : &worker->count;
     unsigned limit = plain ? PLAIN_MAXIMUM : worker->server->max_connections;
     /* More than one where some are in that were told 503. */
-    while (*count >= limit && relieve(worker, false, plain)) {
+    while (*count >= limit && relieve(worker, plain ? AMONG_PLAIN : AMONG_TLS)) {
     }
     bool shed = *count >= limit;
     if (*count >= limit + SHED_MAXIMUM) {

@@ -72,6 +72,7 @@ static bool flush(struct conn *conn)
     if (moved && conn->out_at == conn->out.size) {
         buf_done(&conn->out); /* an idle connection holds no buffer */
         conn->out_at = 0;
+        http_taken(conn);
     }
     return moved;
 }

@@ -47,6 +47,7 @@ struct conn *conn_new(struct worker *worker, int fd, bool plain, bool shed)
 void conn_free(struct conn *conn)
 {
     http_reset(conn);
+    http_taken(conn);
     buf_done(&conn->in);
     buf_done(&conn->out);
     net_tls_free(conn->tls);

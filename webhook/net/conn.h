@@ -74,6 +74,7 @@ struct conn {
     bool refused;   /* our own error took the place of libmicrohttpd's answer */
     struct buf out; /* for the client, not yet taken by it */
     size_t out_at;
+    size_t out_budget; /* held for it of the server's budget for what is large */
 
     struct stream stream;
     struct net_tls *tls; /* a reference; NULL on the metrics listener */

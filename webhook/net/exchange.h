@@ -25,7 +25,8 @@ struct exchange {
     size_t path_size;
     struct buf body;
     bool mapped;   /* the body has pages of its own: all that it may ever need */
-    size_t budget; /* bytes of the server's budget for large bodies that are held */
+    size_t small;  /* bytes of it, or of its beginning, that are counted as small ones */
+    size_t budget; /* bytes of the server's budget for what is large that are held */
 };
 
 #endif

@@ -9,7 +9,7 @@
  * Memory: what is received of a body lies in the exchange, up to NET_BODY_MAXIMUM. Bodies
  * beyond SMALL_BODY share one budget for the whole server, so that many large ones at
  * once are refused (503) rather than let the process be killed; small ones are always
- * taken. */
+ * taken. So do answers beyond SMALL_ANSWER, until the client has taken them. */
 #include "net/http.h"
 
 #include <microhttpd.h>
@@ -25,11 +25,13 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-#define POOL_SIZE      (32u * 1024u) /* libmicrohttpd's: the header; it maps a larger one */
-#define SMALL_BODY     (64u * 1024u)
-#define MAPPED_BODY    (NET_BODY_MAXIMUM + 1) /* with its NUL */
-#define LARGE_BODIES   (64u * 1024u * 1024u)
-#define ANSWER_MAXIMUM (32u * 1024u * 1024u)
+#define POOL_SIZE    (32u * 1024u) /* libmicrohttpd's: the header; it maps a larger one */
+#define SMALL_BODY   (64u * 1024u)
+#define MAPPED_BODY  (NET_BODY_MAXIMUM + 1) /* with its NUL */
+#define SMALL_ANSWER (16u * 1024u)
+#define ANSWER_COPIES                                                                    \
+    3u /* libmicrohttpd's, then in a socketpair and ours, in TCP's buffer */
+#define ANSWER_MAXIMUM (8u * 1024u * 1024u)
 #define SCRAP_LEAST    (512u * 1024u)
 #define SCRAP_PIECE    (256u * 1024u)
 #define SCRAP_ALIGNED  (64u * 1024u) /* a multiple of every page size */
@@ -48,8 +50,19 @@ static void free_budget(struct worker *worker, size_t *budget, size_t most)
 {
     size_t freed = *budget < most ? *budget : most;
     *budget -= freed;
-    atomic_fetch_sub(&worker->server->large_bodies, freed);
+    atomic_fetch_sub(&worker->server->large, freed);
     worker->given_back += freed;
+}
+
+static bool afford(struct conn *conn, size_t more)
+{
+    struct net_server *server = conn->worker->server;
+    if (atomic_fetch_add(&server->large, more) + more > server->large_maximum) {
+        atomic_fetch_sub(&server->large, more);
+        return false;
+    }
+    conn->exchange.budget += more;
+    return true;
 }
 
 static void give_back(struct conn *conn)
@@ -66,6 +79,8 @@ static void give_back(struct conn *conn)
         x->body.data = NULL;
     }
     buf_done(&x->body);
+    worker->small -= x->small;
+    x->small = 0;
     free_budget(worker, &x->budget, SIZE_MAX);
 }
 
@@ -86,6 +101,11 @@ void http_scrap(struct worker *worker)
     worker->scrap = scrap->next;
     free_budget(worker, &scrap->budget, SIZE_MAX);
     mem_unmap(scrap, MAPPED_BODY);
+}
+
+void http_taken(struct conn *conn)
+{
+    free_budget(conn->worker, &conn->out_budget, SIZE_MAX);
 }
 
 void http_reset(struct conn *conn)
@@ -169,6 +189,11 @@ static enum MHD_Result handle(struct conn *conn, struct MHD_Connection *connecti
         return give_error(conn, connection, answer.status >= 400 ? answer.status : 500);
     }
     size_t size = answer.body.size;
+    /* Probes and metrics are few (accept.c) and told as ever. */
+    if (size > SMALL_ANSWER && !conn->plain && !afford(conn, ANSWER_COPIES * size)) {
+        buf_done(&answer.body);
+        return give_error(conn, connection, 503);
+    }
     char *data = size > 0 ? buf_steal(&answer.body, &size) : NULL;
     struct MHD_Response *response;
     if (data == NULL) {
@@ -279,18 +304,30 @@ static enum MHD_Result begin(struct conn *conn, struct MHD_Connection *connectio
 }
 
 /* What lies beyond SMALL_BODY is taken from the budget, in steps. */
-static bool afford(struct conn *conn, size_t size)
+static bool afford_body(struct conn *conn, size_t size)
+{
+    const size_t has = SMALL_BODY + conn->exchange.budget;
+    return size <= has || afford(conn, SMALL_BODY * ((size - has) / SMALL_BODY + 1));
+}
+
+/* Up to SMALL_BODY of each is always taken, unless that is more than the process may
+ * have: then place is made by those who are worth least, and where there are none it is
+ * the newcomer who must go. Half of it is only for those who have been served before, as
+ * an API server has: a crowd that begins bodies does not take their place. */
+static bool afford_small(struct conn *conn, size_t size)
 {
     struct exchange *x = &conn->exchange;
-    if (size <= SMALL_BODY + x->budget)
+    struct worker *worker = conn->worker;
+    size_t wanted = size < SMALL_BODY ? size : SMALL_BODY;
+    if (wanted <= x->small)
         return true;
-    size_t more = SMALL_BODY * ((size - SMALL_BODY - x->budget) / SMALL_BODY + 1);
-    atomic_size_t *large = &conn->worker->server->large_bodies;
-    if (atomic_fetch_add(large, more) + more > LARGE_BODIES) {
-        atomic_fetch_sub(large, more);
+    size_t maximum = worker->server->small_maximum / (conn->answered > 0 ? 1 : 2);
+    size_t becomes = worker->small + wanted - x->small;
+    if (becomes > maximum && !conn->plain &&
+        (!worker_relieve_bodies(worker) || conn->state != CONN_OPEN))
         return false;
-    }
-    x->budget += more;
+    worker->small += wanted - x->small;
+    x->small = wanted;
     return true;
 }
 
@@ -315,7 +352,8 @@ static enum MHD_Result take_body(struct conn *conn, const char *data, size_t siz
 {
     struct exchange *x = &conn->exchange;
     unsigned status = 0;
-    if (!afford(conn, x->body.size + size))
+    const size_t becomes = x->body.size + size;
+    if (!afford_small(conn, becomes) || !afford_body(conn, becomes))
         status = 503;
     else if (!make_room(x, size) || !buf_append(&x->body, data, size))
         status = x->body.over_limit ? 413 : 500;
@@ -381,6 +419,10 @@ static void on_completed(void *context, struct MHD_Connection *connection,
     if (conn == NULL)
         return;
     conn_answered(conn, how == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    if (conn->out_at < conn->out.size) { /* the client has not taken it yet */
+        conn->out_budget += conn->exchange.budget;
+        conn->exchange.budget = 0;
+    }
     http_reset(conn);
 }
 

@@ -25,6 +25,9 @@ void http_resume(struct conn *conn);
 /* Gives a piece of a large body's memory back. */
 void http_scrap(struct worker *worker);
 
+/* The client has all that was answered: nothing of the budget is held for it. */
+void http_taken(struct conn *conn);
+
 /* Forgets the request under way: its body and what it holds of the budget. */
 void http_reset(struct conn *conn);
 

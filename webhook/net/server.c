@@ -17,6 +17,10 @@
 #define THREADS_MAXIMUM     64u
 #define CONNECTIONS_MAXIMUM 1024u
 #define CONNECTIONS_MINIMUM 4u
+/* What one takes without its body: 44 KiB with the kernel's part, 47 in the middle of its
+ * handshake (OPERATIONS.md, Sizing). */
+#define CONNECTION_BYTES (48u * 1024u)
+#define LARGE_BYTES      (64u * 1024u * 1024u)
 /* A connection has its socket and a socketpair; the process needs some for itself. */
 #define FDS_PER_CONNECTION 3u
 #define FDS_PER_WORKER     8u
@@ -24,18 +28,34 @@
 #define ALIVE_MS           5000
 #define NEVER              INT64_MAX
 
-static unsigned connections_for(const struct net_options *options, unsigned threads)
+/* By their descriptors. */
+static unsigned connections_by_files(unsigned threads)
 {
-    if (options->max_connections > 0)
-        return options->max_connections;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > 1u << 20)
         return CONNECTIONS_MAXIMUM;
     unsigned fds = (unsigned)limit.rlim_cur;
     unsigned own = FDS_RESERVED + FDS_PER_WORKER * threads;
-    unsigned most = fds > own ? (fds - own) / FDS_PER_CONNECTION / threads : 0;
+    return fds > own ? (fds - own) / FDS_PER_CONNECTION / threads : 0;
+}
+
+static unsigned connections_by_memory(size_t bytes, unsigned threads)
+{
+    size_t most = bytes / CONNECTION_BYTES / threads;
+    return bytes == 0 || most > CONNECTIONS_MAXIMUM ? CONNECTIONS_MAXIMUM
+                                                    : (unsigned)most;
+}
+
+static unsigned connections_for(const struct net_options *options, unsigned threads)
+{
+    if (options->max_connections > 0)
+        return options->max_connections;
+    unsigned most = connections_by_files(threads);
+    unsigned other = connections_by_memory(options->connection_bytes, threads);
+    if (other < most)
+        most = other;
     if (most < CONNECTIONS_MINIMUM)
-        most = CONNECTIONS_MINIMUM;
+        return CONNECTIONS_MINIMUM;
     return most < CONNECTIONS_MAXIMUM ? most : CONNECTIONS_MAXIMUM;
 }
 
@@ -121,6 +141,9 @@ struct net_server *net_server_start(const struct net_options *options,
     server->threads = threads;
     server->workers = workers;
     server->max_connections = connections_for(options, threads);
+    server->small_maximum =
+        options->small_bytes > 0 ? options->small_bytes / threads : SIZE_MAX / 2;
+    server->large_maximum = options->large_bytes > 0 ? options->large_bytes : LARGE_BYTES;
     server->handshake_ms = or_default(options->handshake_ms, 10000);
     server->idle_ms = or_default(options->idle_ms, 120000);
     server->request_ms = or_default(options->request_ms, 15000);
@@ -155,6 +178,11 @@ unsigned net_server_port(const struct net_server *server)
 unsigned net_server_metrics_port(const struct net_server *server)
 {
     return server->metrics_port;
+}
+
+unsigned net_server_connections(const struct net_server *server)
+{
+    return server->threads * server->max_connections;
 }
 
 bool net_server_alive(const struct net_server *server)

@@ -69,7 +69,12 @@ struct net_options {
     const char *listen;         /* "[::]:8443", "127.0.0.1:0", … */
     const char *metrics_listen; /* or NULL */
     unsigned threads;
-    unsigned max_connections; /* per worker; 0 = from RLIMIT_NOFILE, at most 1024 */
+    /* Per worker; 0 = at most 1024, as RLIMIT_NOFILE and connection_bytes have room. */
+    unsigned max_connections;
+    size_t connection_bytes; /* memory for the connections of all workers; 0 = any */
+    size_t small_bytes;      /* for their small bodies; 0 = any */
+    /* Memory for all bodies and answers beyond the small ones; 0 = 64 MiB. */
+    size_t large_bytes;
     /* Milliseconds; 0 = the default: handshake 10 s, idle 120 s, whole request 15 s,
      * stalled write 15 s. */
     unsigned handshake_ms, idle_ms, request_ms, write_ms;
@@ -86,6 +91,8 @@ void net_server_set_tls(struct net_server *server, struct net_tls *tls);
 /* The ports that were really bound (0 where there is none). */
 unsigned net_server_port(const struct net_server *server);
 unsigned net_server_metrics_port(const struct net_server *server);
+/* How many connections may be open at once, of all workers. */
+unsigned net_server_connections(const struct net_server *server);
 /* All workers turn their loop at least once a second: true when each did within 5 s. */
 bool net_server_alive(const struct net_server *server);
 /* From now on every answer says Connection: close and idle connections are closed after

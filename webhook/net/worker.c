@@ -251,8 +251,7 @@ static void trim(struct worker *worker)
 {
     unsigned all = worker->count + worker->plain_count;
     bool crowd = worker->peak >= CROWD && all <= worker->peak / 4;
-    bool large =
-        worker->given_back >= LARGE && atomic_load(&worker->server->large_bodies) == 0;
+    bool large = worker->given_back >= LARGE && atomic_load(&worker->server->large) == 0;
     if (!crowd && !large)
         return;
     worker->peak = all;

@@ -50,6 +50,7 @@ struct worker {
     unsigned plain_count;            /* and on the metrics listener */
     unsigned peak;       /* of both, since memory was last given back to the system */
     struct scrap *scrap; /* bodies that are being given back: http.c */
+    size_t small;        /* bytes of small bodies, and of the beginnings of others */
     size_t given_back;   /* bytes of large bodies, since then */
     int64_t now;         /* ms; of this turn */
     int64_t slice_end;   /* ns; until then those that do not go first have their turn */
@@ -68,8 +69,9 @@ struct net_server {
     unsigned port, metrics_port;
     atomic_bool draining, stopping;
     atomic_int_least64_t stop_by; /* ms; set before `stopping` */
-    atomic_size_t large_bodies;   /* bytes of bodies beyond the small ones, all workers */
-    pthread_mutex_t lock;         /* of `tls` */
+    size_t small_maximum, large_maximum;
+    atomic_size_t large;  /* bytes of bodies and answers beyond the small ones */
+    pthread_mutex_t lock; /* of `tls` */
     struct net_tls *tls;
     struct worker *workers;
 };
@@ -97,6 +99,8 @@ void worker_deadline(struct worker *worker, int64_t when);
 void worker_bury(struct worker *worker, struct conn *conn);
 /* Closes the connection that is worth least. False when all are at work. */
 bool worker_relieve(struct worker *worker);
+/* The same of those that hold a part of a body. */
+bool worker_relieve_bodies(struct worker *worker);
 
 /* Takes in a new one. False when it cannot be watched; it is in the lists either way. */
 bool worker_adopt(struct worker *worker, struct conn *conn);

@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# The chart's memory limit, held by the kernel: whoever can reach the port, with thousands of
+# connections or with reviews that become dozens of times their size when they are read, does
+# not get the process killed, and good clients beside them are served.
+# Runs alone: it keeps all processors busy.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+tools=${NRW_TOOLS:-$(dirname "$NRW_BIN")/tests/tools}
+LIMIT_MIB=128 # deploy/chart/values.yaml, resources
+SECONDS_EACH=${SECONDS_EACH:-3}
+
+if grep -qE 'asan|tsan' <(ldd "$NRW_BIN"); then
+    skip "memory limit" "a sanitizer takes several times as much"
+    finish
+fi
+# A group of our own: cgroup v1 or v2, whichever has the memory controller.
+group='' most='' kills=''
+if [ -e /sys/fs/cgroup/memory/memory.limit_in_bytes ]; then
+    group=/sys/fs/cgroup/memory/nrw-test-$$ limit=memory.limit_in_bytes
+    most=memory.max_usage_in_bytes kills=memory.oom_control
+elif grep -qw memory /sys/fs/cgroup/cgroup.subtree_control 2>/dev/null; then
+    group=/sys/fs/cgroup/nrw-test-$$ limit=memory.max most=memory.peak kills=memory.events
+fi
+if [ -z "$group" ] || ! mkdir "$group" 2>/dev/null; then
+    skip "memory limit" "no control group can be made here"
+    finish
+fi
+leave() { cleanup; until_ok 20 rmdir "$group" 2>/dev/null || true; }
+trap leave EXIT
+if ! echo $((LIMIT_MIB << 20)) 2>/dev/null >"$group/$limit"; then
+    skip "memory limit" "the control group takes no limit"
+    finish
+fi
+[ ! -e "$group/memory.swap.max" ] || echo 0 >"$group/memory.swap.max"
+
+cat >"$WORK/limited" <<END
+#!/bin/sh
+echo \$\$ >$group/cgroup.procs
+exec $NRW_BIN "\$@"
+END
+chmod +x "$WORK/limited"
+NRW_BIN=$WORK/limited
+
+killed() { sed -nE 's/^oom_kill ([0-9]+)$/\1/p' "$group/$kills"; }
+most_mib() { echo $(($(cat "$group/$most") >> 20)); }
+value() { sed -nE "s/.*(^| )$1=([0-9]+).*/\\2/p" "$2" | tail -1; } # NAME FILE
+
+# Reviews near the largest body of nothing but the smallest values, each of another kind.
+review() { # REPEATED COUNT WHERE -> stdout
+    printf '{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","kind":{"group":"apps","version":"v1","kind":"Deployment"},"operation":"CREATE","namespace":"nvcf","name":"api","userInfo":{"username":"a"},"object":{"metadata":{"name":"api","namespace":"nvcf","labels":{"app.kubernetes.io/name":"helm-nvcf-api"}},"spec":{"template":{"spec":{"containers":[{"name":"a",%s' "$3"
+    head -c $((${#1} * $2)) < <(yes "$1" | tr -d '\n')
+    printf '%s]}]}}}}}}' "$1" | sed 's/,\]/]/'
+}
+review '{"name":"V"},' 500000 '"env":[' >"$WORK/names.json"
+review '{},' 2000000 '"env":[' >"$WORK/objects.json"
+review '0,' 3000000 '"args":[' >"$WORK/numbers.json"
+review '{"configMapRef":{"name":"a"}},' 200000 '"envFrom":[' >"$WORK/maps.json"
+review '{"name":"V","value":"x"},' 9000 '"env":[' >"$WORK/fits.json"
+sed 's/"uid":"1"/"uid":"'"$(head -c 60000 /dev/zero | tr '\0' u)"'"/' "$WORK/fits.json" >"$WORK/uid.json"
+
+start_server --threads 4 --log-level error
+say() { # FILE -> status
+    curl -sS -o "$BODY" -w '%{http_code}' --max-time 20 --cacert "$CERTS/ca.crt" \
+        -H 'Content-Type: application/json' --data-binary @"$1" "$URL/mutate" || true
+}
+is "a review of 9000 variables fits" 200 "$(say "$WORK/fits.json")"
+for heavy in names objects numbers maps; do
+    is "one of nothing but $heavy does not, and is told so" 413 "$(say "$WORK/$heavy.json")"
+    like "  and why" MiB "$(cat "$BODY")"
+done
+is "a uid that is no uid is not repeated" 400 "$(say "$WORK/uid.json")"
+
+heavies() { # SECONDS: six at a time, again and again
+    local until=$((SECONDS + $1)) each
+    while [ "$SECONDS" -lt "$until" ]; do
+        for each in names objects numbers maps fits names; do
+            say "$WORK/$each.json" >/dev/null 2>&1 &
+        done
+        wait
+    done
+}
+attack() { # NAME… : all at once, good clients beside them
+    local name each attackers=()
+    for name in "$@"; do
+        if [ "$name" = heavies ]; then
+            (BODY=/dev/null heavies "$SECONDS_EACH") >/dev/null 2>&1 &
+            attackers+=("$!")
+        else
+            each=$("$tools/net_attack" list | grep "^$name:")
+            background "attack-$name" "$tools/net_attack" "$PORT" "$name" "${each#*:}" $((SECONDS_EACH + 1))
+            attackers+=("$REPLY")
+        fi
+    done
+    sleep 0.5
+    "$tools/load" --port "$PORT" --ca "$CERTS/ca.crt" --body "$WORK/good.json" \
+        --connections 4 --seconds "$SECONDS_EACH" >"$WORK/good" 2>&1 || true
+    wait "${attackers[@]}" || true
+    echo "$*: good: $(cat "$WORK/good"); $(most_mib) MiB at most"
+    is "$*: nothing is killed" "0 alive" "$(killed) $(gone "$SERVER_PID" && echo dead || echo alive)"
+    [ $# -gt 1 ] || is "$*: no request of a good client fails" 0 "$(value failed "$WORK/good")"
+    ok "$*: the server is ready" ready
+}
+review '{"name":"A","value":"b"},' 20 '"env":[' >"$WORK/good.json"
+for name in half-hello idle slow-head slow-body half-bodies big-bodies never-reads small-values heavies; do
+    attack "$name"
+done
+attack half-bodies big-bodies never-reads heavies
+attack half-hello half-bodies small-values heavies
+at_most "memory at most, with the kernel's part (MiB)" "$LIMIT_MIB" "$(most_mib)"
+echo "at most $(most_mib) MiB of $LIMIT_MIB"
+stop_server
+finish
