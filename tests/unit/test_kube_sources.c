@@ -42,7 +42,8 @@ struct fixture {
     pthread_mutex_t lock;
     unsigned refuse; /* so many snapshots are not taken */
     bool policy;
-    size_t maximum; /* 0: enough */
+    size_t maximum; /* 0: enough for all that is wanted */
+    size_t wanted;
     bool left_out;
     json_t *kept[4];
     size_t count;
@@ -91,7 +92,7 @@ static bool on_config_maps(void *context, const struct kube_config_maps *maps)
 static bool done(struct fixture *it)
 {
     pthread_mutex_lock(&it->lock);
-    bool all = it->policy && it->complete && it->count == 2;
+    bool all = it->policy && it->complete && it->count == it->wanted;
     pthread_mutex_unlock(&it->lock);
     struct kube_sources_state state;
     kube_sources_state(it->sources, &state);
@@ -139,7 +140,7 @@ static bool run(struct fixture *it, unsigned long nth)
 static void what_is_told(void **state)
 {
     (void)state;
-    struct fixture it = {.refuse = 1};
+    struct fixture it = {.refuse = 1, .wanted = 2};
     assert_true(run(&it, 0));
     assert_int_equal(it.refuse, 0);
     /* It outlives the cache, and holds what is needed and no more. */
@@ -155,11 +156,27 @@ static void what_is_told(void **state)
     drop(&it);
 }
 
+/* Whoever may write ConfigMaps does not decide how much is kept; that there is more is
+ * said, so that what is not there is not taken for absent. */
+static void only_so_much_is_kept(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t maximum, wanted;
+    } rows[] = {{1, 0}, {20000, 1}, {40000, 2}};
+    for (size_t i = 0; i < NRW_COUNT(rows); i++) {
+        struct fixture it = {.maximum = rows[i].maximum, .wanted = rows[i].wanted};
+        assert_true(run(&it, 0));
+        assert_int_equal(it.left_out, rows[i].wanted < 2);
+        drop(&it);
+    }
+}
+
 static void any_allocation_fails(void **state)
 {
     (void)state;
     for (unsigned long nth = 1; nth <= 50; nth++) {
-        struct fixture it = {.refuse = 0};
+        struct fixture it = {.wanted = 2};
         if (!run(&it, nth))
             fail_msg("incomplete after allocation %lu failed", nth);
         drop(&it);
@@ -170,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_told),
+        cmocka_unit_test(only_so_much_is_kept),
         cmocka_unit_test(any_allocation_fails),
     };
     if (!api_tests_begin())

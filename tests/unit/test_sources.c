@@ -147,6 +147,26 @@ static void what_is_looked_at_is_bounded(void **state)
     assert_int_equal(findings_count(&sources.findings), 0);
 }
 
+/* Each is a finding: a hundred of them are one too many for anybody, and thousands would
+ * take megabytes to say. */
+static void what_cannot_be_read_is_bounded(void **state)
+{
+    (void)state;
+    struct workload workload = workload_of(NULL, 0);
+    struct env_from *from = bring(&workload, 20000);
+    for (size_t i = 0; i < 20000; i++)
+        from[i] = (struct env_from){.prefix = STR(""),
+                                    .cm_name = i % 2 == 0 ? STR("gone") : str_null(),
+                                    .secret_name = i % 2 == 0 ? str_null() : STR("s")};
+    struct sources sources;
+    time_of(&workload, &sources);
+    assert_true(has_message(&sources, "more variables than")); /* a denial */
+    assert_in_range(findings_count(&sources.findings), 2, 300);
+    workload.container.env_from_count = 200;
+    time_of(&workload, &sources);
+    assert_false(has_message(&sources, "more variables than"));
+}
+
 /* Names that are asked for one by one, in maps that are searched. */
 static void references_are_bounded(void **state)
 {
@@ -209,6 +229,7 @@ int main(void)
                                         end),
         cmocka_unit_test_setup_teardown(what_is_looked_at_is_bounded, begin, end),
         cmocka_unit_test_setup_teardown(references_are_bounded, begin, end),
+        cmocka_unit_test_setup_teardown(what_cannot_be_read_is_bounded, begin, end),
         cmocka_unit_test_setup_teardown(options_take_little_memory, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

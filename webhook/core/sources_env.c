@@ -6,6 +6,8 @@
 /* Entries behind envFrom, which no honest workload comes near; without a bound a request
  * could cost the product of what it names and of what the ConfigMaps hold. */
 #define ENTRIES_MAXIMUM 65536u
+/* One that cannot be read counts as so many: each is a finding. */
+#define UNREAD_ENTRIES 256u
 
 /* May so many more be looked at? */
 static bool may_look(struct reader *reader, size_t *spent, size_t more, size_t maximum)
@@ -102,10 +104,14 @@ void sources_read_map(struct reader *reader, struct str prefix,
     }
 }
 
-/* For a ConfigMap or Secret whose entries cannot be told. */
-static void report_unread(struct reader *reader, const struct env_from *from,
+/* For a ConfigMap or Secret whose entries cannot be told. False: beyond what is looked
+ * at.
+ */
+static bool report_unread(struct reader *reader, const struct env_from *from,
                           struct place *place)
 {
+    if (!may_look(reader, &reader->entries, UNREAD_ENTRIES, ENTRIES_MAXIMUM))
+        return false;
     if (!str_is_null(from->secret_name)) {
         sources_opaque(
             reader, place, STR(""),
@@ -124,6 +130,7 @@ static void report_unread(struct reader *reader, const struct env_from *from,
                                     STR_ARG(from->cm_name)),
                        sources_unknown_advice(reader));
     }
+    return true;
 }
 
 /* As with a remote configuration that is beyond what can be read: no honest workload is,
@@ -134,9 +141,10 @@ static void report_beyond(struct reader *reader, const struct place *place)
         reader, FINDING_OPAQUE_SOURCE, place, STR(""),
         arena_printf(reader->arena,
                      "envFrom and the references in env bring in more variables than the "
-                     "%u that are looked at here: what is behind them can set a registry",
-                     ENTRIES_MAXIMUM),
-        "bring in fewer ConfigMaps");
+                     "%u that are looked at here (%u for each that cannot be read): what "
+                     "is behind them can set a registry",
+                     ENTRIES_MAXIMUM, UNREAD_ENTRIES),
+        "bring in fewer ConfigMaps and Secrets");
 }
 
 /* Its place among those that were met, 0 until it was read. The length keeps a name and
@@ -154,10 +162,8 @@ static size_t *met(struct reader *reader, const struct env_from *from)
 static bool read_from(struct reader *reader, const struct env_from *from,
                       struct place *place)
 {
-    if (str_is_null(from->cm_name)) {
-        report_unread(reader, from, place);
-        return true;
-    }
+    if (str_is_null(from->cm_name))
+        return report_unread(reader, from, place);
     size_t *read = met(reader, from);
     if (read == NULL || *read == 1)
         return true; /* again: all that it brings is set already */
@@ -166,10 +172,8 @@ static bool read_from(struct reader *reader, const struct env_from *from,
                   WORKLOAD_COMPARED_MAXIMUM))
         return false;
     const struct config_map *map = workload_config_map(workload, from->cm_name);
-    if (map == NULL) {
-        report_unread(reader, from, place);
-        return true;
-    }
+    if (map == NULL)
+        return report_unread(reader, from, place);
     /* A long prefix costs as much as many entries. */
     size_t cost = map->data_count * (1 + from->prefix.n / 64);
     if (!may_look(reader, &reader->entries, cost, ENTRIES_MAXIMUM))
