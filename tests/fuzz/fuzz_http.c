@@ -53,6 +53,7 @@ static void begin(void)
     server = (struct net_server){
         .handlers = {.route = route, .handle = handle},
         .threads = 1,
+        .workers = &worker,
         .max_connections = 8,
         .small_maximum = 64u << 10, /* little, so that it is met */
         .large_maximum = 64u << 20,

@@ -116,6 +116,7 @@ enum among {
     AMONG_PLAIN, /* of the metrics listener */
     AMONG_TLS,
     AMONG_BODIES, /* with a part of a body: it is memory that is wanted */
+    AMONG_LARGE,  /* … and much of it */
 };
 
 static bool is_among(const struct conn *conn, enum among among)
@@ -125,7 +126,9 @@ static bool is_among(const struct conn *conn, enum among among)
     case AMONG_TLS:
         return conn->plain == (among == AMONG_PLAIN);
     case AMONG_BODIES:
-        return conn->exchange.small > 0;
+        return conn->exchange.small > 0 && !conn->refused;
+    case AMONG_LARGE:
+        return conn->exchange.budget > 0 && !conn->refused;
     case AMONG_ALL:
         break;
     }
@@ -169,7 +172,11 @@ static bool relieve(struct worker *worker, enum among among)
     if (least > WORTH_IDLE)
         most = 1;
     for (unsigned i = 1; i <= most; i++) {
-        close_one(going->oldest[(count - i) % BATCH]);
+        struct conn *conn = going->oldest[(count - i) % BATCH];
+        if (among == AMONG_BODIES || among == AMONG_LARGE)
+            conn_refuse(conn, 503, worker->now); /* the connection itself may stay */
+        else
+            close_one(conn);
         if (clock_mono_nanos() >= worker->slice_end)
             break;
     }
@@ -184,6 +191,14 @@ bool worker_relieve(struct worker *worker)
 bool worker_relieve_bodies(struct worker *worker)
 {
     return relieve(worker, AMONG_BODIES);
+}
+
+void worker_relieve_large(struct worker *worker)
+{
+    unsigned wanted = atomic_load(&worker->server->large_wanted);
+    if (wanted != worker->large_wanted)
+        (void)relieve(worker, AMONG_LARGE);
+    worker->large_wanted = wanted;
 }
 
 static void accept_and_close(struct worker *worker, int listen_fd)

@@ -32,6 +32,8 @@
 #define ANSWER_COPIES                                                                    \
     3u /* libmicrohttpd's, then in a socketpair and ours, in TCP's buffer */
 #define ANSWER_MAXIMUM (8u * 1024u * 1024u)
+#define LARGEST_BODY   (NET_BODY_MAXIMUM + SMALL_BODY)
+#define WANTED_MS      50
 #define SCRAP_LEAST    (512u * 1024u)
 #define SCRAP_PIECE    (256u * 1024u)
 #define SCRAP_ALIGNED  (64u * 1024u) /* a multiple of every page size */
@@ -54,11 +56,36 @@ static void free_budget(struct worker *worker, size_t *budget, size_t most)
     worker->given_back += freed;
 }
 
+/* All workers look whose body has taken too long: not for this request, but for the next.
+ */
+static void want_room(struct worker *worker)
+{
+    struct net_server *server = worker->server;
+    int64_t last = atomic_load(&server->large_wanted_at);
+    if (worker->now - last < WANTED_MS ||
+        !atomic_compare_exchange_strong(&server->large_wanted_at, &last, worker->now))
+        return;
+    atomic_fetch_add(&server->large_wanted, 1);
+    for (unsigned i = 0; i < server->threads; i++)
+        worker_wake(&server->workers[i]);
+}
+
+/* For those who were never served there is a quarter less, as long as that is enough for
+ * one of the largest. */
+static size_t large_maximum(const struct conn *conn)
+{
+    size_t all = conn->worker->server->large_maximum;
+    size_t rest = all > LARGEST_BODY ? all - LARGEST_BODY : 0;
+    size_t kept = rest < all / 4 ? rest : all / 4;
+    return conn->answered > 0 ? all : all - kept;
+}
+
 static bool afford(struct conn *conn, size_t more)
 {
     struct net_server *server = conn->worker->server;
-    if (atomic_fetch_add(&server->large, more) + more > server->large_maximum) {
+    if (atomic_fetch_add(&server->large, more) + more > large_maximum(conn)) {
         atomic_fetch_sub(&server->large, more);
+        want_room(conn->worker);
         return false;
     }
     conn->exchange.budget += more;
@@ -324,7 +351,7 @@ static bool afford_small(struct conn *conn, size_t size)
     size_t maximum = worker->server->small_maximum / (conn->answered > 0 ? 1 : 2);
     size_t becomes = worker->small + wanted - x->small;
     if (becomes > maximum && !conn->plain &&
-        (!worker_relieve_bodies(worker) || conn->state != CONN_OPEN))
+        (!worker_relieve_bodies(worker) || conn->state != CONN_OPEN || conn->refused))
         return false;
     worker->small += wanted - x->small;
     x->small = wanted;

@@ -400,6 +400,7 @@ bool worker_turn(struct worker *worker)
     if (worker->rest.head != NULL || worker->accepting)
         give_slice(worker, began);
     answer(worker);
+    worker_relieve_large(worker);
     http_scrap(worker);
     if (worker->now >= worker->next_scan)
         scan(worker);

@@ -48,14 +48,15 @@ struct worker {
     struct conn *queue, *queue_last; /* with a pipelined request, to go on in turn */
     unsigned count;                  /* of `all` on the TLS listener */
     unsigned plain_count;            /* and on the metrics listener */
-    unsigned peak;       /* of both, since memory was last given back to the system */
-    struct scrap *scrap; /* bodies that are being given back: http.c */
-    size_t small;        /* bytes of small bodies, and of the beginnings of others */
-    size_t given_back;   /* bytes of large bodies, since then */
-    int64_t now;         /* ms; of this turn */
-    int64_t slice_end;   /* ns; until then those that do not go first have their turn */
-    int64_t owed;        /* ns; what they have not had yet of their third of the time */
-    int64_t next_scan;   /* when the first deadline may have passed */
+    unsigned peak;         /* of both, since memory was last given back to the system */
+    struct scrap *scrap;   /* bodies that are being given back: http.c */
+    size_t small;          /* bytes of small bodies, and of the beginnings of others */
+    unsigned large_wanted; /* of the server, when it was last looked at */
+    size_t given_back;     /* bytes of large bodies, since then */
+    int64_t now;           /* ms; of this turn */
+    int64_t slice_end;     /* ns; until then those that do not go first have their turn */
+    int64_t owed;          /* ns; what they have not had yet of their third of the time */
+    int64_t next_scan;     /* when the first deadline may have passed */
     bool stopping;
 
     char scratch[NET_SCRATCH]; /* bytes on their way; valid for one call */
@@ -70,8 +71,10 @@ struct net_server {
     atomic_bool draining, stopping;
     atomic_int_least64_t stop_by; /* ms; set before `stopping` */
     size_t small_maximum, large_maximum;
-    atomic_size_t large;  /* bytes of bodies and answers beyond the small ones */
-    pthread_mutex_t lock; /* of `tls` */
+    atomic_size_t large;      /* bytes of bodies and answers beyond the small ones */
+    atomic_uint large_wanted; /* counts up when one was refused, and, in ms, … */
+    atomic_int_least64_t large_wanted_at; /* … when it did last */
+    pthread_mutex_t lock;                 /* of `tls` */
     struct net_tls *tls;
     struct worker *workers;
 };
@@ -101,6 +104,8 @@ void worker_bury(struct worker *worker, struct conn *conn);
 bool worker_relieve(struct worker *worker);
 /* The same of those that hold a part of a body. */
 bool worker_relieve_bodies(struct worker *worker);
+/* The same of those with large ones, where somebody was refused for want of room. */
+void worker_relieve_large(struct worker *worker);
 
 /* Takes in a new one. False when it cannot be watched; it is in the lists either way. */
 bool worker_adopt(struct worker *worker, struct conn *conn);
