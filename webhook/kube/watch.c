@@ -273,7 +273,7 @@ static void list_done(struct kube_watch *watch, bool good, const struct err *err
         list_failed(watch, &reason);
         return;
     }
-    NRW_AUTO_TURN bool turn = bytes > TURN_LEAST && mem_turn_take(TURN_MS);
+    NRW_AUTO_TURN NRW_UNUSED bool turn = bytes > TURN_LEAST && mem_turn_take(TURN_MS);
     json_t *list = kube_parse(buf_view(watch->call.transfer.body), &reason);
     buf_done(watch->call.transfer.body); /* the text is no longer needed, the memory is */
     const char *version = kube_meta(list, "resourceVersion");
@@ -306,7 +306,7 @@ static bool on_line(void *context, struct str text)
     struct kube_watch *watch = context;
     struct watch_line line;
     struct err err = {0};
-    NRW_AUTO_TURN bool turn = text.n > TURN_LEAST && mem_turn_take(TURN_MS);
+    NRW_AUTO_TURN NRW_UNUSED bool turn = text.n > TURN_LEAST && mem_turn_take(TURN_MS);
     if (!watch_line_parse(text, &line, &err)) {
         watch->must_list = true;
         return false;
