@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <yaml.h>
 
+#include "util/strmap.h"
 #include "util/utf8.h"
 
 #define MAX_DIRECTIVES 64u
@@ -24,6 +25,7 @@ struct builder {
     size_t depth;
     size_t nodes;
     struct arena_list anchors; /* of struct yaml_node *, of this document */
+    struct strmap names;       /* of the anchors: the place of the last one of each */
 };
 
 static bool fail_at(struct builder *b, enum err_code code, unsigned line, unsigned column,
@@ -166,6 +168,7 @@ static struct yaml_node *node_new(struct builder *b, enum yaml_kind kind,
         return NULL;
     }
     node->kind = kind;
+    node->number = b->nodes;
     node->line = mark_number(mark->line, b->offset.lines);
     node->column = mark_number(mark->column, b->offset.columns);
     node->text = node->tag = node->anchor = STR("");
@@ -214,6 +217,11 @@ static bool name_node(struct builder *b, struct yaml_node *node,
     if (slot == NULL)
         return fail_nomem(b);
     *slot = node;
+    size_t *place =
+        strmap_put(b->arena, &b->names, node->anchor, b->anchors.count - 1, NULL);
+    if (place == NULL)
+        return fail_nomem(b);
+    *place = b->anchors.count - 1;
     return true;
 }
 
@@ -248,11 +256,9 @@ static bool add_alias(struct builder *b, const yaml_event_t *event)
     if (node == NULL)
         return false;
     node->text = copy_text(b, event->data.alias.anchor);
-    struct yaml_node **anchors = b->anchors.items;
-    for (size_t i = b->anchors.count; i > 0 && node->target == NULL; i--) {
-        if (str_eq(anchors[i - 1]->anchor, node->text))
-            node->target = anchors[i - 1];
-    }
+    const size_t *place = strmap_get(&b->names, node->text);
+    if (place != NULL)
+        node->target = ((struct yaml_node **)b->anchors.items)[*place];
     if (node->target == NULL)
         return fail_mark(b, ERR_SYNTAX, &event->start_mark,
                          arena_printf(b->arena, "alias *%.*s names no anchor before it",
@@ -342,7 +348,7 @@ static bool close_container(struct builder *b)
     if (node->kind == NODE_SEQUENCE)
         return true;
     node->count /= 2; /* keys and values were counted */
-    return find_duplicates(b, node);
+    return b->limits->any_keys || find_duplicates(b, node);
 }
 
 static bool handle(struct builder *b, const yaml_event_t *event)
@@ -350,6 +356,7 @@ static bool handle(struct builder *b, const yaml_event_t *event)
     switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:
         b->anchors = (struct arena_list){0};
+        b->names = (struct strmap){.slots = NULL};
         if (b->stream.documents.count >= b->limits->documents)
             return fail_mark(
                 b, ERR_LIMIT, &event->start_mark,
@@ -408,6 +415,7 @@ bool yaml_parse(struct arena *arena, struct str text, const struct yaml_limits *
     yaml_parser_delete(&parser);
     if (arena->failed)
         return fail_nomem(&b);
+    b.stream.nodes = b.nodes;
     if (good)
         *ret_stream = b.stream;
     return good;

@@ -28,6 +28,7 @@ struct yaml_node {
     struct yaml_node *next;
     struct yaml_node *child; /* first item, or first key: key, value, key, value … */
     size_t count;            /* items, or pairs */
+    size_t number;           /* of the stream's nodes, from 1 */
     const struct yaml_node *target;       /* an alias': the node it names */
     const struct yaml_node *duplicate_of; /* a key's: the same key, earlier in its map */
 };
@@ -38,6 +39,7 @@ struct yaml_limits {
     size_t depth;     /* at most YAML_MAX_DEPTH */
     size_t documents; /* per text */
     size_t anchors;   /* per document */
+    bool any_keys;    /* which keys are equal, the reader decides: no duplicate_of */
 };
 #define YAML_MAX_DEPTH 128u
 
@@ -56,6 +58,7 @@ struct yaml_problem {
 
 struct yaml_stream {
     struct arena_list documents; /* of struct yaml_node *: the roots */
+    size_t nodes;                /* in all */
 };
 
 /* False: `ret_problem` says why. An empty text is a stream without documents; an empty
