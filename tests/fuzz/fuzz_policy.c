@@ -86,9 +86,10 @@ static void try_remote(struct str text, struct str key, struct str prefix)
 {
     struct arena arena;
     struct remote_config config = {.known = true};
+    struct remote_budget budget = {.spent = false};
     const struct kv data[] = {{key, text}, {STR("nvcf.registries.x"), STR("y")}};
     arena_init(&arena, 256u << 20);
-    must(remote_config_read(&arena, prefix, data, NRW_COUNT(data), &config));
+    must(remote_config_read(&arena, prefix, data, NRW_COUNT(data), &budget, &config));
     must(config.prop_count > 0);
     arena_done(&arena);
 }

@@ -18,7 +18,8 @@ static char *read_all(struct str prefix, const struct kv *data, size_t count)
     struct arena arena;
     arena_init(&arena, 64u << 20);
     struct remote_config config = {.known = true};
-    assert_true(remote_config_read(&arena, prefix, data, count, &config));
+    struct remote_budget budget = {.spent = false};
+    assert_true(remote_config_read(&arena, prefix, data, count, &budget, &config));
     assert_true(config.known);
     struct buf out;
     buf_init(&out, 32u << 20);
@@ -81,15 +82,13 @@ static void test_flatten(void **state)
     expect_yaml("a.b:\n  c.d: 1\n  \"[x.y]\": 2\n", "a.b.c.d=1\na.b[x.y]=2\n");
     expect_yaml("a: [x, [y], {k: z}]\nb: []\nc: {}\n",
                 "a[0]=x\na[1][0]=y\na[2].k=z\nb=\n");
-    expect_yaml("a: {12: x, true: y, on: z, y: w, 1.5: v}\n",
-                "a[12]=x\na[true]=z\na.y=w\na[1.5]=v\n");
+    expect_yaml("a: {12: x, true: y, on: z, y: w}\n", "a[12]=x\na[true]=z\na.y=w\n");
     expect_yaml("a: ~\nb: yes\nc: 'yes'\nd: 0x10\ne: 1.50\nf: y\ng: 2026-01-01\n",
                 "a=\nb=true\nc=yes\nd=0x10!\ne=1.50!\nf=y\ng=2026-01-01!\n");
     expect_yaml("[12:30, '12:30', 017, +1, -7, 0, 1_0, 8.8.8.8, 10-a, r:5000, 1e3]", "");
     expect_yaml("a: [12:30, '12:30', 017, +1, -7, 0, 1_0, 8.8.8.8, 10-a, r:5000, 1e3]",
                 "a[0]=12:30!\na[1]=12:30\na[2]=017!\na[3]=+1!\na[4]=-7\na[5]=0\n"
                 "a[6]=1_0!\na[7]=8.8.8.8\na[8]=10-a\na[9]=r:5000\na[10]=1e3!\n");
-    expect_yaml("~: x\n", "[null]=x\n");
     expect_yaml("just a text\n", "");
     expect_yaml("- a\n", "");
     expect_yaml("", "");
@@ -125,17 +124,123 @@ static void test_anchors(void **state)
     expect_problem("x: &x 1\nz: {<<: [*x]}\n", "line 2: << takes a map");
     struct buf text;
     buf_init(&text, 1u << 16);
-    buf_text(&text, "a0: &a0 {k: 1}\n");
-    for (int i = 1; i < 40; i++)
-        buf_printf(&text, "a%d: &a%d {<<: [*a%d, *a%d]}\n", i, i, i - 1, i - 1);
-    expect_limit(text.data, "too large once aliases and merge keys");
-    buf_clear(&text);
     buf_text(&text, "a0: &a0 [x, x, x, x, x, x, x, x]\n");
     for (int i = 1; i < 12; i++)
         buf_printf(&text, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1,
                    i - 1, i - 1);
     expect_limit(text.data, "too large once aliases and merge keys");
     buf_done(&text);
+}
+
+/* As SnakeYAML makes one map of several; each of these was asked of it. */
+static void test_merge_order(void **state)
+{
+    (void)state;
+    /* Within a merged map what comes first wins, its own keys or not. */
+    expect_yaml("z: {<<: {<<: {k: in}, k: own}}\n", "z.k=in\n");
+    expect_yaml("z: {<<: {k: own, <<: {k: in}}}\n", "z.k=own\n");
+    expect_yaml("z: {<<: {<<: {k: in}, k: own}, k: z}\n", "z.k=z\n");
+    expect_yaml("z: {<<: [{<<: {k: a}, k: b}, {k: c, l: d}]}\n", "z.k=a\nz.l=d\n");
+    /* One that stands for itself is merged by itself before. */
+    expect_yaml("p: &p {<<: {k: in}, k: own}\nz: {<<: *p}\n", "p.k=own\nz.k=own\n");
+    /* A merge key within a merge is used up. */
+    expect_yaml("a: &a {<<: {x: 1}}\n<<: *a\n", "x=1\n");
+    expect_yaml("z: {<<: &a {<<: {x: 1}, y: 2}}\nw: *a\n", "z.x=1\nz.y=2\nw.y=2\n");
+    /* Other ways to write the key. */
+    expect_yaml("! <<: {a: 1}\n! \"<<\": {b: 2}\n!!merge c: {d: 3}\n", "a=1\nb=2\nd=3\n");
+    expect_yaml("\"<<\": 1\n", "<<=1\n");
+    expect_yaml("x: {&m <<: {a: 1}}\n*m : {b: 2}\n", "x.a=1\nb=2\n");
+}
+
+static void test_equal_keys(void **state)
+{
+    (void)state;
+    /* The last counts, as a whole. */
+    expect_yaml("a: 1\na: 2\n", "a=2\n");
+    expect_yaml("a: {b: 1}\nc: 3\na: {d: 2}\n", "c=3\na.d=2\n");
+    expect_yaml("z: {<<: {k: 1, k: 2}}\n", "z.k=1\n");
+    expect_yaml("yes: 1\ntrue: 2\n", "[true]=2\n");
+    /* 1 and "1" are two, 1 and "[1]" one, in the place of the first. */
+    expect_yaml("a: {1: x, <<: {\"1\": {b: y}}}\n", "a[1]=x\na.1.b=y\n");
+    expect_yaml("k: {\"[1]\": {h: x}, \"[1].h\": y, 1: {h: z, i: w}}\n",
+                "k[1].i=w\nk[1].h=y\n");
+    expect_yaml("o: !!omap [a: {x: 1}, b: 2, a: {y: 1}]\n", "o.a.y=1\no.b=2\n");
+    expect_yaml("! \"12\": x\n", "[12]=x\n");
+    /* A list goes as a whole; what is in it is in the place of the first one. */
+    expect_yaml("a: x\n---\na: [y]\n", "a[0]=y\n");
+    expect_yaml("a: [x]\n\"a[0]\": y\n---\na: [z]\n", "a[0]=x\na[0]=y\na[0]=z\n");
+}
+
+/* A NUL is a character to Spring, and no letter. */
+static void test_nul(void **state)
+{
+    (void)state;
+    struct kv data = {STR("a.yaml"),
+                      STR("\"\\0nvcf.registries.x\": 1\n\"\\0\": {nvcf.registries.y: "
+                          "2}\nnvcf: {\"regi\\0\\0stries\": {z: [3]}}\n")};
+    expect_data(STR("NVCF"), &data, 1,
+                "\xef\xbf\xbdnvcf.registries.x=1\n\xef\xbf\xbd.nvcf.registries.y=2\n"
+                "nvcf.regi\xef\xbf\xbd\xef\xbf\xbdstries.z[0]=3\n");
+    data = (struct kv){STR("a.properties"), STR("\\u0000nvcf.registries.x=1\n")};
+    expect_data(STR("NVCF"), &data, 1, "\xef\xbf\xbdnvcf.registries.x=1\n");
+    /* A name of blanks is none. */
+    expect_yaml("' ': {a: 1, 2: 3}\n", "a=1\n[2]=3\n");
+}
+
+/* What is said of the place, and what it says: "first", "below", "last", "unclear". */
+static const char *rank_of(const struct kv *data, size_t count)
+{
+    struct arena arena;
+    arena_init(&arena, 64u << 20);
+    struct remote_config config = {.known = true};
+    struct remote_budget budget = {.spent = false};
+    assert_true(remote_config_read(&arena, STR("NVCF"), data, count, &budget, &config));
+    arena_done(&arena);
+    return config.rank_unclear           ? "unclear"
+           : config.rank == REMOTE_FIRST ? "first"
+           : config.rank == REMOTE_BELOW ? "below"
+                                         : "last";
+}
+
+#define NONE "spring.cloud.config.override-none: "
+
+static void test_rank(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml, *want;
+    } texts[] = {
+        {NONE "true\n", "last"},
+        {NONE "false\n" NONE "true\n", "last"},
+        {"nvcf: 1\n---\n" NONE "true\n", "last"},
+        {"spring: {profiles: {group: {a: b}, active: c}}\n" NONE "true\n", "last"},
+        {"spring.config.import: x\n" NONE "true\n", "last"},
+        {"spring.config.activate.on-profile: x\n" NONE "true\n", "unclear"},
+        {NONE "true\nspring.profiles: [x]\n", "unclear"},
+        {NONE "true\nspring.profiles: ''\n", "unclear"},
+        {"<<: {spring: {config: {activate: {on-profile: x}}}}\n" NONE "true\n",
+         "unclear"},
+        {"' ': {spring.config.activate.on-profile: x}\n" NONE "true\n", "unclear"},
+        {"a: &p spring.profiles\n*p : x\n" NONE "true\n", "unclear"},
+        {"{\"spring.\\u0070rofiles\": x, " NONE "true}\n", "unclear"},
+        {"!!omap [spring: {profiles: x}, " NONE "true]\n", "unclear"},
+        {"!!omap [" NONE "true]\n", "last"},
+        {NONE "true\n---\n" NONE "[x]\n", "unclear"},
+        {NONE "true\n---\n<<: {spring.profiles: x}\n" NONE "false\n", "unclear"},
+    };
+    for (size_t i = 0; i < NRW_COUNT(texts); i++) {
+        const struct kv data = {STR("a.yaml"), str_of(texts[i].yaml)};
+        if (strcmp(rank_of(&data, 1), texts[i].want) != 0)
+            fail_msg("%s-> %s", texts[i].yaml, rank_of(&data, 1));
+    }
+    /* Of several files any may be skipped. */
+    const struct kv two[] = {{STR("a.yaml"), STR(NONE "true")},
+                             {STR("b.yaml"), STR("x: 1")}};
+    assert_string_equal(rank_of(two, 2), "unclear");
+    const struct kv beside[] = {{STR("a.properties"), STR(NONE "true")},
+                                {STR("b.yaml"), STR("x: 1")}};
+    assert_string_equal(rank_of(beside, 2), "unclear");
+    assert_string_equal(rank_of(beside, 1), "last");
 }
 
 /* Little text that is looked at again and again, in the ways in which an alias leads to
@@ -148,7 +253,7 @@ static void test_work(void **state)
     } ways[] = {
         {"a: &a ", "\nb: [0", ", *a", "]\n"},
         {"a: &a {? ", " : 1}\nb: [0", ", *a", "]\n"},
-        {"a: &a [", "]\nb: !!omap [{x: 1}", ", {y: *a}", "]\n"},
+        {"a: &a [", "]\nb: !!omap [x: [0", ", *a", "]]\n"},
         {"a: &a {? ", " : 1}\nb: {<<: [*a", ", *a", "]}\n"},
     };
     struct buf text;
@@ -180,6 +285,40 @@ static void test_work(void **state)
     got = read_all(STR("NVCF"), files, NRW_COUNT(files));
     assert_non_null(strstr(got, "too large once aliases"));
     mem_free(got);
+    buf_done(&text);
+}
+
+/* One that is read after others has what they left. */
+static void test_budget(void **state)
+{
+    (void)state;
+    struct buf text;
+    buf_init(&text, 1u << 21);
+    for (int i = 0; i < 12000; i++)
+        buf_printf(&text, "k%d: 1\n", i);
+    const struct kv keys = {STR("a.yaml"), buf_view(&text)};
+    struct arena arena;
+    struct remote_budget budget = {.spent = false};
+    arena_init(&arena, 64u << 20);
+    for (int i = 0; i < 6; i++) {
+        struct remote_config config = {.known = true};
+        assert_true(remote_config_read(&arena, STR("NVCF"), &keys, 1, &budget, &config));
+        if (i < 4)
+            assert_int_equal(config.limit.n, 0);
+        else
+            assert_true(config.limit.n > 0 && config.data_count == 1);
+    }
+    buf_clear(&text);
+    buf_printf(&text, "# %01000000d\n", 0);
+    const struct kv comment = {STR("a.yaml"), buf_view(&text)};
+    budget = (struct remote_budget){.spent = false};
+    for (int i = 0; i < 5; i++) {
+        struct remote_config config = {.known = true};
+        assert_true(
+            remote_config_read(&arena, STR("NVCF"), &comment, 1, &budget, &config));
+        assert_int_equal(config.limit.n > 0, i > 2);
+    }
+    arena_done(&arena);
     buf_done(&text);
 }
 
@@ -273,7 +412,9 @@ static void test_problems(void **state)
 {
     (void)state;
     expect_problem("a: 1\nb: [\n", "line 3: not YAML");
-    expect_problem("a: 1\na: 2\n", "line 2: a key is given twice");
+    expect_problem("~: x\n", "line 1: a key that is null");
+    expect_limit("a: {1.5: x}\n", "line 1: a key that is a number or a date");
+    expect_limit("a: {0x10: x}\n", "line 1: a key that is a number or a date");
     expect_limit("a:\n  ? [x]\n  : 1\n", "line 2: a key that is a map");
     expect_problem("a: !x {b: 1}\n", "line 1: a tag that is not known");
     expect_problem("\xff", "line 1: byte 0xff");
@@ -358,9 +499,11 @@ static void test_every_allocation(void **state)
     for (k = 1; k < 1000 && !passed; k++) {
         struct arena arena;
         struct remote_config config = {.known = true};
+        struct remote_budget budget = {.spent = false};
         arena_init(&arena, 1u << 20);
         mem_fail_nth(k);
-        bool good = remote_config_read(&arena, STR(""), data, NRW_COUNT(data), &config);
+        bool good =
+            remote_config_read(&arena, STR(""), data, NRW_COUNT(data), &budget, &config);
         passed = mem_fail_nth(0) < k;
         assert_int_equal(good, passed);
         arena_done(&arena);
@@ -378,6 +521,11 @@ int main(void)
         cmocka_unit_test(test_many_properties),
         cmocka_unit_test(test_many_keys),
         cmocka_unit_test(test_work),
+        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_merge_order),
+        cmocka_unit_test(test_equal_keys),
+        cmocka_unit_test(test_nul),
+        cmocka_unit_test(test_rank),
         cmocka_unit_test(test_kept),
         cmocka_unit_test(test_odd_things),
         cmocka_unit_test(test_anchors),

@@ -214,10 +214,11 @@ static bool judge_as_env(struct arena *arena, const struct admit_input *input,
 /* A sibling may change half of what its base says, and the base's own faults are no fault
  * of one that is new. */
 static bool put_on_base(struct arena *arena, struct str prefix, const struct alone *alone,
-                        struct remote_config *remote, struct remote_config *old_remote)
+                        struct remote_budget *budget, struct remote_config *remote,
+                        struct remote_config *old_remote)
 {
     struct remote_config base;
-    if (!remote_maps_read_one(arena, prefix, alone->base, &base))
+    if (!remote_maps_read_one(arena, prefix, alone->base, budget, &base))
         return false;
     base.data = NULL;
     base.data_count = 0;
@@ -233,13 +234,14 @@ static bool judge_as_remote(struct arena *arena, const struct admit_input *input
                             struct decision *ret_decision, bool *ret_concerned)
 {
     struct remote_config remote, old_remote = {.prop_count = 0};
+    struct remote_budget budget = {.spent = false}, old_budget = {.spent = false};
     bool has_old = alone->old_map != NULL;
-    if (!remote_maps_read_one(arena, target->prefix, alone->map, &remote) ||
-        (has_old &&
-         !remote_maps_read_one(arena, target->prefix, alone->old_map, &old_remote)))
+    if (!remote_maps_read_one(arena, target->prefix, alone->map, &budget, &remote) ||
+        (has_old && !remote_maps_read_one(arena, target->prefix, alone->old_map,
+                                          &old_budget, &old_remote)))
         return false;
     if (alone->base != NULL && remote.prop_count + old_remote.prop_count > 0) {
-        if (!put_on_base(arena, target->prefix, alone, &remote, &old_remote))
+        if (!put_on_base(arena, target->prefix, alone, &budget, &remote, &old_remote))
             return false;
         has_old = true;
     }

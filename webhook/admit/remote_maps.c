@@ -2,7 +2,6 @@
 #include "admit/remote_maps.h"
 
 #include "core/sources_ways.h"
-#include "policy/remote.h"
 #include "util/strmap.h"
 
 /* More than anybody has; each costs a search. */
@@ -108,26 +107,29 @@ bool remote_maps_join(struct arena *arena, const struct config_map *map,
 }
 
 bool remote_maps_read_one(struct arena *arena, struct str prefix,
-                          const struct config_map *map, struct remote_config *ret_remote)
+                          const struct config_map *map, struct remote_budget *budget,
+                          struct remote_config *ret_remote)
 {
     *ret_remote = (struct remote_config){.name = map->name, .known = true};
-    return remote_config_read(arena, prefix, map->data, map->data_count, ret_remote);
+    return remote_config_read(arena, prefix, map->data, map->data_count, budget,
+                              ret_remote);
 }
 
 bool remote_maps_read(struct arena *arena, struct str prefix, struct str name,
                       struct str profiles, bool certain, struct workload *workload)
 {
     struct remote_config *remote = &workload->remote;
+    struct remote_budget budget = {.spent = false};
     if (!list_names(arena, name, profiles, workload))
         return false;
     const struct config_map *first = workload_config_map(workload, name);
-    if (first != NULL && !remote_maps_read_one(arena, prefix, first, remote))
+    if (first != NULL && !remote_maps_read_one(arena, prefix, first, &budget, remote))
         return false;
     for (size_t i = 1; i < workload->remote_name_count; i++) {
         const struct config_map *map =
             workload_config_map(workload, workload->remote_names[i]);
         struct remote_config more;
-        if (map != NULL && (!remote_maps_read_one(arena, prefix, map, &more) ||
+        if (map != NULL && (!remote_maps_read_one(arena, prefix, map, &budget, &more) ||
                             !remote_maps_join(arena, map, &more, certain, remote)))
             return false;
     }

@@ -6,6 +6,7 @@
 #define NRW_ADMIT_REMOTE_MAPS_H
 
 #include "core/workload.h"
+#include "policy/remote.h"
 #include "util/arena.h"
 
 /* Is it a name as NVIDIA's charts make them, …-env or …-remote-config, or that of the
@@ -25,9 +26,11 @@ bool remote_maps_read(struct arena *arena, struct str prefix, struct str name,
 /* "x-remote-config" for its sibling "x-remote-config-ncp"; null for any other name. */
 struct str remote_maps_base(struct str name);
 
-/* One ConfigMap alone. False: the arena refused. */
+/* One ConfigMap alone; `budget`: that of all that are read for one configuration. False:
+ * the arena refused. */
 bool remote_maps_read_one(struct arena *arena, struct str prefix,
-                          const struct config_map *map, struct remote_config *ret_remote);
+                          const struct config_map *map, struct remote_budget *budget,
+                          struct remote_config *ret_remote);
 
 /* What `map` says (`more`, as remote_maps_read_one() has it) after what `remote` says:
  * its sibling. The texts that are remembered are then the former's. False likewise. */

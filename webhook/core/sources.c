@@ -226,8 +226,11 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
         sources_opaque(
             reader, &place, STR(""),
             STR("whether the remote configuration outranks the environment "
-                "cannot be told: it says so for a profile only, or in two ways"),
-            "say each spring.cloud.config.* of it once, for all profiles");
+                "cannot be told: it says so for a profile only, in two ways, or in one "
+                "of "
+                "several files"),
+            "say each spring.cloud.config.* of it once, for all profiles, in a ConfigMap "
+            "of one file");
     /* No honest configuration has it, and anything may be behind it: no warning, but a
      * denial. */
     if (remote->limit.n > 0)

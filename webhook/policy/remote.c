@@ -2,291 +2,57 @@
 #include "policy/remote.h"
 
 #include "core/spring.h"
-#include "policy/remote_rank.h"
+#include "policy/remote_props.h"
+#include "policy/remote_reading.h"
 #include "policy/remote_scalar.h"
 #include "policy/remote_text.h"
-#include "policy/yaml_node.h"
-#include "util/strmap.h"
-#include "util/utf8.h"
+#include "policy/remote_tree.h"
 
-#define TREE_LIMIT     (64u << 20)
-#define NAME_LIMIT     512u       /* longer than any property that means something */
-#define PROPERTY_LIMIT 10000u     /* of registries: kept until the decision */
-#define VALUE_LIMIT    4096u      /* the rest of a longer value is left out */
-#define KEPT_LIMIT     (4u << 20) /* of all names and values that are kept */
-#define WORK_LIMIT     (8u << 20) /* bytes of texts that are looked at, however often */
-#define TOLD_LIMIT     1024u      /* of what is wrong in several files */
+#define TREE_LIMIT (64u << 20)
+#define TOLD_LIMIT 1024u /* of what is wrong in several files */
 
 /* Far beyond what anybody writes (a ConfigMap has at most 1 MiB), and little enough for a
- * process with 128 MiB: the largest tree takes some 20 MiB, and each alias is looked up
- * among all anchors. What exceeds them is refused, since Spring might read it. Values
- * and texts count for all files together, and again each time that an alias leads to
- * them: a file of a few bytes can name itself a million times. */
-static const struct yaml_limits remote_limits = {
-    .bytes = 2u << 20, .nodes = 100000, .depth = 64, .documents = 1000, .anchors = 500};
-
-/* The path of all that can be no property that is looked at: none of those begins so. */
-static const struct str nowhere = STR("0");
-
-struct item {
-    struct remote_prop prop;
-    bool replaced;
-};
+ * process with 128 MiB: the largest tree takes some 20 MiB. What exceeds them is refused,
+ * since Spring might read it. Nodes and bytes are those of all ConfigMaps of one
+ * configuration. */
+#define TEXT_LIMIT (3u << 20)
+static const struct yaml_limits remote_limits = {.bytes = TEXT_LIMIT,
+                                                 .nodes = 100000,
+                                                 .depth = REMOTE_DEPTH_LIMIT,
+                                                 .documents = 1000,
+                                                 .anchors = 500,
+                                                 .any_keys = true};
 
 struct flat {
-    struct arena *arena; /* the caller's: what is kept */
-    struct arena *tree;  /* gone after each data key */
-    struct str prefix;
-    struct str registries;   /* "nvcfregistries": what names of registries begin with */
-    struct str here;         /* the path of the map that is read */
-    struct arena_list items; /* of struct item, in `arena` */
-    struct strmap names;     /* in `tree`: index + 1 of the item that counts */
-    bool conditional;        /* the document is bound to a profile */
-    struct str condition;    /* … to this one, in `arena` */
-    struct str text;         /* of the data key */
-    struct remote_wishes wishes;
-    size_t nodes, work, kept; /* of all data keys */
-    unsigned line;
-    const char *problem; /* with `line`: Spring refuses it as well, or may */
-    unsigned limit_line;
-    const char *limit; /* likewise: Spring may read it, and it is beyond us */
-    bool stopped;      /* by a limit, after which nothing is read */
-    bool spent;        /* … of all data keys together: nothing more is read at all */
+    struct remote_reading reading;
+    struct remote_props props;
+    struct remote_tree maps; /* of the YAML file that is read */
+    bool listed;             /* within a list */
 };
 
-/* The first one is told; what else can be read is read all the same. */
-static void fail(struct flat *flat, const struct yaml_node *node, const char *problem)
-{
-    if (flat->problem != NULL)
-        return;
-    flat->problem = problem;
-    flat->line = node->line;
-}
-
-static void exceed(struct flat *flat, const struct yaml_node *node, const char *limit)
-{
-    if (flat->limit != NULL)
-        return;
-    flat->limit = limit;
-    flat->limit_line = node->line;
-}
-
-static void stop(struct flat *flat, const struct yaml_node *node, const char *limit)
-{
-    exceed(flat, node, limit);
-    flat->stopped = true;
-}
-
-/* Counts a visit, and what it looks at. False: it is too much. */
-static bool spend(struct flat *flat, const struct yaml_node *node, size_t bytes)
-{
-    flat->nodes++;
-    flat->work += bytes;
-    if (flat->nodes <= remote_limits.nodes && flat->work <= WORK_LIMIT)
-        return true;
-    stop(flat, node, "too large once aliases and merge keys are written out");
-    flat->spent = true;
-    return false;
-}
-
-/* --- paths that lead to what is looked at ---------------------------------------------
+/* --- names ----------------------------------------------------------------------------
  */
 
-/* Do the letters and digits of path and key, as far as they go, follow those of `root`?
- * No more of a key is looked at than may be in a name. */
-static bool follows(struct str root, struct str path, struct str key)
-{
-    const struct str parts[] = {path, str_first(key, NAME_LIMIT)};
-    size_t at = 0;
-    for (size_t k = 0; k < NRW_COUNT(parts); k++) {
-        for (size_t i = 0; i < parts[k].n && at < root.n; i++) {
-            char c = spring_letter(str_skip(parts[k], i));
-            if (!ascii_is_alnum(c))
-                continue;
-            if (ascii_lower(c) != root.p[at++])
-                return false;
-        }
-    }
-    return true;
-}
-
-static const struct str rank_letters = STR(REMOTE_RANK_LETTERS);
-static const struct str bound_letters[] = {STR("springconfig"), STR("springprofiles")};
-
-static bool is_nowhere(struct str path)
-{
-    return path.p == nowhere.p;
-}
-
-/* May a name that begins with path and key be one that is looked at? */
-static bool leads(const struct flat *flat, struct str path, struct str key)
-{
-    if (is_nowhere(path))
-        return false;
-    return flat->prefix.n == 0 || follows(flat->registries, path, key) ||
-           follows(rank_letters, path, key) || follows(bound_letters[0], path, key) ||
-           follows(bound_letters[1], path, key);
-}
-
-/* --- properties -----------------------------------------------------------------------
- */
-
-/* A long condition is as good as any text that has it. */
-static void note_condition(struct flat *flat, struct str name, struct str value)
-{
-    if (flat->condition.n > NAME_LIMIT || value.n > NAME_LIMIT)
-        flat->condition = flat->text;
-    else
-        flat->condition =
-            arena_printf(flat->arena, "%.*s%.*s=%.*s\n", STR_ARG(flat->condition),
-                         STR_ARG(name), STR_ARG(value));
-}
-
-/* What is no registry's may say which registries count. */
-static void note(struct flat *flat, struct str name, struct str value, bool unreadable)
-{
-    bool clear = !unreadable && !flat->conditional;
-    if (follows(rank_letters, name, STR("")))
-        remote_rank_note(flat->tree, &flat->wishes, name, value, clear);
-    if (flat->conditional && flat->condition.n < flat->text.n &&
-        (follows(bound_letters[0], name, STR("")) ||
-         follows(bound_letters[1], name, STR(""))))
-        note_condition(flat, name, value);
-}
-
-static void keep(struct flat *flat, struct str name, struct str value, bool unreadable)
-{
-    if (is_nowhere(name))
-        return;
-    note(flat, name, value, unreadable);
-    if (flat->prefix.n > 0 && !spring_concerns(flat->prefix, name))
-        return;
-    value = utf8_cut(value, VALUE_LIMIT);
-    flat->kept += name.n + value.n;
-    if (flat->kept > KEPT_LIMIT ||
-        (flat->prefix.n > 0 && flat->items.count == PROPERTY_LIMIT)) {
-        flat->limit = "more than 10000 properties, or 4 MiB, of registries";
-        flat->spent = flat->stopped = true;
-        return;
-    }
-    struct item *item = arena_list_add(flat->arena, &flat->items, sizeof(*item));
-    if (item == NULL)
-        return;
-    item->prop = (struct remote_prop){.name = arena_str(flat->arena, name),
-                                      .value = arena_str(flat->arena, value),
-                                      .unreadable = unreadable,
-                                      .conditional = flat->conditional,
-                                      .condition = STR(""),
-                                      .config_map = STR("")};
-    if (flat->conditional)
-        return;
-    bool fresh;
-    size_t index = flat->items.count - 1;
-    size_t *slot = strmap_put(flat->tree, &flat->names, item->prop.name, index, &fresh);
-    if (slot == NULL || fresh)
-        return;
-    ((struct item *)flat->items.items)[*slot].replaced = true;
-    *slot = index;
-}
-
-/* How a key continues the path. */
-static struct str join(struct flat *flat, struct str path, const struct yaml_node *key)
+/* A key as a text: what is none to Java stands in brackets. */
+static struct str element(struct flat *flat, const struct yaml_node *key)
 {
     struct yaml_value value;
-    if (!leads(flat, path, key->text))
-        return nowhere;
     enum yaml_type type = remote_scalar_type(key, &value);
-    if (type != TYPE_STRING) {
-        struct str text = type == TYPE_NULL ? STR("null") : remote_scalar_text(key);
-        return arena_printf(flat->tree, "%.*s[%.*s]", STR_ARG(path), STR_ARG(text));
-    }
-    bool bare = path.n == 0 || (key->text.n > 0 && key->text.p[0] == '[');
-    return arena_printf(flat->tree, "%.*s%s%.*s", STR_ARG(path), bare ? "" : ".",
-                        STR_ARG(key->text));
+    if (type == TYPE_STRING && !remote_scalar_is_odd(key))
+        return key->text;
+    return remote_concat(
+        flat->reading.tree,
+        (const struct str[]){STR("["), remote_scalar_text(key), STR("]")}, 3);
 }
 
-/* --- maps with their merges -----------------------------------------------------------
- */
-
-struct pair {
-    const struct yaml_node *key, *value;
-};
-
-struct pairs {
-    struct arena_list list; /* of struct pair */
-    struct strmap seen;
-};
-
-static const struct yaml_node *follow(const struct yaml_node *node)
+/* How an element continues the path. One of blanks alone is none to Spring. */
+static struct str join(struct flat *flat, struct str path, struct str next)
 {
-    return node->kind == NODE_ALIAS ? node->target : node;
-}
-
-/* Below the root, where registries may be. */
-static bool is_inside(const struct flat *flat, struct str path)
-{
-    return path.n > 0 &&
-           (flat->prefix.n == 0 || follows(flat->registries, path, STR("")));
-}
-
-static void collect(struct flat *flat, const struct yaml_node *map, struct pairs *pairs,
-                    size_t depth);
-
-static void collect_merge(struct flat *flat, const struct yaml_node *value,
-                          struct pairs *pairs, size_t depth)
-{
-    value = follow(value);
-    if (value->kind == NODE_MAPPING) {
-        collect(flat, value, pairs, depth + 1);
-        return;
-    }
-    if (value->kind != NODE_SEQUENCE) {
-        fail(flat, value, "<< takes a map, or a list of maps");
-        return;
-    }
-    for (const struct yaml_node *item = value->child;
-         item != NULL && spend(flat, item, 0); item = item->next) {
-        if (follow(item)->kind == NODE_MAPPING)
-            collect(flat, follow(item), pairs, depth + 1);
-        else
-            fail(flat, item, "<< takes a map, or a list of maps");
-    }
-}
-
-/* The map's own keys, then those of its merges that are not there yet. */
-static void collect(struct flat *flat, const struct yaml_node *map, struct pairs *pairs,
-                    size_t depth)
-{
-    if (!spend(flat, map, 0))
-        return;
-    if (depth > remote_limits.depth) {
-        stop(flat, map, "too deep once merge keys are written out");
-        return;
-    }
-    for (const struct yaml_node *k = map->child; k != NULL; k = k->next->next) {
-        bool fresh;
-        const struct yaml_node *key = follow(k);
-        if (!spend(flat, k, key->text.n))
-            return;
-        if (yaml_is_merge_key(k))
-            continue;
-        if (k->duplicate_of != NULL)
-            fail(flat, k, "a key is given twice");
-        /* Spring puts its text in brackets: the end of a name, or nothing. */
-        else if (key->kind != NODE_SCALAR && is_inside(flat, flat->here))
-            exceed(flat, k, "a key that is a map or a list");
-        if (k->duplicate_of != NULL || key->kind != NODE_SCALAR)
-            continue;
-        if (strmap_put(flat->tree, &pairs->seen, key->text, 1, &fresh) == NULL || !fresh)
-            continue;
-        struct pair *pair = arena_list_add(flat->tree, &pairs->list, sizeof(*pair));
-        if (pair != NULL)
-            *pair = (struct pair){key, k->next};
-    }
-    for (const struct yaml_node *k = map->child; k != NULL; k = k->next->next) {
-        if (yaml_is_merge_key(k) && !flat->stopped)
-            collect_merge(flat, k->next, pairs, depth);
-    }
+    bool bare = next.n > 0 && next.p[0] == '[';
+    if (spring_blank(path))
+        return next;
+    return remote_concat(flat->reading.tree,
+                         (const struct str[]){path, bare ? STR("") : STR("."), next}, 3);
 }
 
 /* --- flattening -----------------------------------------------------------------------
@@ -295,54 +61,111 @@ static void collect(struct flat *flat, const struct yaml_node *map, struct pairs
 static void flatten(struct flat *flat, struct str path, const struct yaml_node *node,
                     size_t depth);
 
-static void flatten_map(struct flat *flat, struct str path, const struct yaml_node *map,
-                        size_t depth)
+static void keep(struct flat *flat, struct str name, struct str value, unsigned how)
 {
-    struct pairs pairs = {{.items = NULL}, {.slots = NULL}};
-    flat->here = path;
-    collect(flat, map, &pairs, 0);
-    const struct pair *items = pairs.list.items;
-    for (size_t i = 0; i < pairs.list.count && !flat->stopped; i++) {
-        const struct yaml_node *key = items[i].key;
-        if (path.n + key->text.n > NAME_LIMIT && leads(flat, path, key->text))
-            exceed(flat, key, "a property name of more than 512 bytes");
-        else
-            flatten(flat, join(flat, path, key), items[i].value, depth + 1);
-    }
+    remote_props_add(&flat->props, name, value, how | (flat->listed ? REMOTE_LISTED : 0));
 }
 
-/* !!omap: a list of maps of one entry each, which are those of one map. */
-static void flatten_omap(struct flat *flat, struct str path, const struct yaml_node *list,
-                         size_t depth)
+/* Spring makes texts of the keys before all else: 1 and "[1]" are one then, in the place
+ * of the first and with the value of the last. */
+static const struct remote_pair *fold(struct flat *flat, const struct remote_pair *pairs,
+                                      size_t *count)
 {
-    for (const struct yaml_node *item = list->child;
-         item != NULL && !flat->stopped && spend(flat, item, 0); item = item->next) {
-        if (follow(item)->kind == NODE_MAPPING)
-            flatten_map(flat, path, follow(item), depth);
+    struct strmap places = {.slots = NULL};
+    struct yaml_value value;
+    size_t typed = 0;
+    for (size_t i = 0; i < *count; i++)
+        typed += pairs[i].key->kind == NODE_SCALAR &&
+                         remote_scalar_type(pairs[i].key, &value) != TYPE_STRING
+                     ? 1
+                     : 0;
+    struct remote_pair *out =
+        typed > 0 ? ARENA_ARRAY(flat->reading.tree, struct remote_pair, *count) : NULL;
+    if (out == NULL)
+        return pairs;
+    size_t n = 0;
+    for (size_t i = 0; i < *count; i++) {
+        bool fresh = true;
+        size_t *place = NULL;
+        if (pairs[i].key->kind == NODE_SCALAR)
+            place = strmap_put(flat->reading.tree, &places, element(flat, pairs[i].key),
+                               n, &fresh);
+        if (place != NULL && !fresh)
+            out[*place].value = pairs[i].value;
         else
-            fail(flat, item, "!!omap takes a list of maps");
+            out[n++] = pairs[i];
+    }
+    *count = n;
+    return out;
+}
+
+/* Can the key be followed as Java would? */
+static bool good_key(struct flat *flat, struct str path, const struct yaml_node *key)
+{
+    struct yaml_value value;
+    bool inside = remote_is_inside(&flat->reading, path);
+    if (key->kind != NODE_SCALAR) {
+        /* Spring puts its text in brackets: the end of a name, or nothing. */
+        if (inside)
+            remote_exceed(&flat->reading, key, "a key that is a map or a list");
+        return false;
+    }
+    if (remote_scalar_type(key, &value) == TYPE_NULL)
+        remote_fail(&flat->reading, key, "a key that is null");
+    else if (inside && remote_scalar_is_odd(key))
+        remote_exceed(&flat->reading, key,
+                      "a key that is a number or a date, which Java prints otherwise");
+    return true;
+}
+
+static void flatten_pairs(struct flat *flat, struct str path,
+                          const struct yaml_node *node, size_t depth)
+{
+    size_t count;
+    const struct remote_pair *pairs = remote_tree_pairs(&flat->maps, node, &count);
+    pairs = fold(flat, pairs, &count);
+    for (size_t i = 0; i < count && !flat->reading.stopped; i++) {
+        const struct yaml_node *key = pairs[i].key;
+        if (!remote_spend(&flat->reading, key, key->text.n))
+            return;
+        if (!good_key(flat, path, key))
+            continue;
+        bool leads = remote_leads(&flat->reading, path, key->text);
+        if (leads && path.n + key->text.n > REMOTE_NAME_LIMIT)
+            remote_exceed(&flat->reading, key, "a property name of more than 512 bytes");
+        else
+            flatten(flat, leads ? join(flat, path, element(flat, key)) : remote_nowhere(),
+                    pairs[i].value, depth + 1);
     }
 }
 
 static void flatten_list(struct flat *flat, struct str path, const struct yaml_node *list,
                          size_t depth)
 {
+    bool listed = flat->listed;
     size_t i = 0;
-    if (list->count == 0)
-        keep(flat, path, STR(""), false);
-    for (const struct yaml_node *item = list->child; item != NULL && !flat->stopped;
-         item = item->next) {
+    keep(flat, path, STR(""), list->count == 0 ? 0 : REMOTE_LIST);
+    flat->listed = true;
+    for (const struct yaml_node *item = list->child; item != NULL; item = item->next) {
+        if (flat->reading.stopped)
+            break;
         struct str name = path;
-        if (leads(flat, path, STR("")))
-            name = arena_printf(flat->tree, "%.*s[%zu]", STR_ARG(path), i++);
+        if (remote_leads(&flat->reading, path, STR("")))
+            name = join(flat, path, arena_printf(flat->reading.tree, "[%zu]", i++));
         flatten(flat, name, item, depth + 1);
     }
+    flat->listed = listed;
 }
 
-static bool is_omap(const struct yaml_node *node)
+static void flatten_scalar(struct flat *flat, struct str path,
+                           const struct yaml_node *node)
 {
-    return node->kind == NODE_SEQUENCE &&
-           str_eq(node->tag, STR("tag:yaml.org,2002:omap"));
+    struct yaml_value value;
+    bool readable = yaml_tag_is_core(node) &&
+                    remote_scalar_type(node, &value) != TYPE_BAD &&
+                    !remote_scalar_is_odd(node);
+    if (!remote_is_nowhere(path))
+        keep(flat, path, remote_scalar_text(node), readable ? 0 : REMOTE_UNREADABLE);
 }
 
 static bool is_other_collection(const struct yaml_node *node)
@@ -356,100 +179,86 @@ static bool is_other_collection(const struct yaml_node *node)
 static void flatten(struct flat *flat, struct str path, const struct yaml_node *node,
                     size_t depth)
 {
-    if (flat->stopped || flat->tree->failed || flat->arena->failed)
+    struct remote_reading *reading = &flat->reading;
+    if (reading->stopped || reading->tree->failed || reading->arena->failed)
         return;
-    node = follow(node);
-    if (!spend(flat, node, node->text.n))
+    node = remote_follow(node);
+    if (!remote_spend(reading, node, node->text.n))
         return;
-    if (depth > remote_limits.depth) {
-        stop(flat, node, "too deep once aliases are written out");
-        return;
-    }
-    bool known = yaml_tag_is_core(node);
-    if (node->kind == NODE_SCALAR && is_nowhere(path)) {
-        return;
+    if (depth > REMOTE_DEPTH_LIMIT) {
+        remote_stop(reading, node, "too deep once aliases are written out");
     } else if (node->kind == NODE_SCALAR) {
-        struct yaml_value value;
-        bool readable = known && remote_scalar_type(node, &value) != TYPE_BAD &&
-                        !remote_scalar_is_odd(node);
-        keep(flat, path, remote_scalar_text(node), !readable);
-    } else if (is_omap(node)) {
-        flatten_omap(flat, path, node, depth);
+        flatten_scalar(flat, path, node);
     } else if (is_other_collection(node)) {
         /* To Spring the items of a list, or one value: no name that is looked at. */
-        if (is_inside(flat, path))
-            exceed(flat, node, "a !!set or !!pairs");
-    } else if (!known) {
-        fail(flat, node, "a tag that is not known");
+        if (remote_is_inside(reading, path))
+            remote_exceed(reading, node, "a !!set or !!pairs");
+        keep(flat, path, STR(""), REMOTE_LIST);
+    } else if (remote_is_omap(node)) {
+        flatten_pairs(flat, path, node, depth);
+    } else if (!yaml_tag_is_core(node)) {
+        remote_fail(reading, node, "a tag that is not known");
     } else if (node->kind == NODE_MAPPING) {
-        flatten_map(flat, path, node, depth);
+        flatten_pairs(flat, path, node, depth);
     } else {
         flatten_list(flat, path, node, depth);
     }
 }
 
-/* --- YAML files -----------------------------------------------------------------------
+/* --- files ----------------------------------------------------------------------------
  */
 
-static const struct yaml_node *child_at(const struct yaml_node *node, const char *key)
+static bool may_parse(struct flat *flat, struct str text, struct str *ret_limit)
 {
-    const struct yaml_node *value = node == NULL ? NULL : yaml_get(node, str_of(key));
-    return value == NULL ? NULL : follow(value);
+    struct remote_budget *budget = flat->reading.budget;
+    budget->bytes += text.n;
+    if (budget->bytes <= TEXT_LIMIT)
+        return true;
+    *ret_limit = STR("more than 3 MiB of text in all");
+    budget->spent = true;
+    return false;
 }
 
-/* Bound to a profile, however it is written. Too often true does no harm. */
-static bool is_conditional(const struct yaml_node *root)
+static void read_document(struct flat *flat, const struct yaml_node *root)
 {
-    if (root->kind != NODE_MAPPING)
-        return is_omap(root);
-    const struct yaml_node *spring = child_at(root, "spring");
-    if (child_at(spring, "profiles") != NULL || child_at(spring, "config") != NULL)
-        return true;
-    for (const struct yaml_node *k = root->child; k != NULL; k = k->next->next) {
-        if (k->kind == NODE_SCALAR && (str_starts(k->text, STR("spring.config")) ||
-                                       str_starts(k->text, STR("spring.profiles"))))
-            return true;
+    root = remote_follow(root);
+    /* Others become nothing. */
+    if (remote_is_omap(root) ||
+        (root->kind == NODE_MAPPING && !is_other_collection(root))) {
+        remote_tree_build(&flat->reading, &flat->maps, root);
+        flatten(flat, STR(""), root, 0);
     }
-    for (const struct yaml_node *k = spring == NULL ? NULL : spring->child;
-         spring != NULL && spring->kind == NODE_MAPPING && k != NULL; k = k->next->next) {
-        if (k->kind == NODE_SCALAR && (str_starts(k->text, STR("config.")) ||
-                                       str_starts(k->text, STR("profiles."))))
-            return true;
-    }
-    return false;
+    remote_props_end(&flat->props, true);
 }
 
 static void read_yaml(struct flat *flat, struct str text, struct str *ret_problem,
                       struct str *ret_limit)
 {
+    struct remote_reading *reading = &flat->reading;
+    struct yaml_limits limits = remote_limits;
     struct yaml_stream stream;
     struct yaml_problem problem;
-    text = remote_text_for_libyaml(flat->tree, text);
-    if (!yaml_parse(flat->tree, text, &remote_limits, (struct yaml_offset){0, 0}, &stream,
+    limits.nodes -= reading->budget->parsed;
+    text = remote_text_for_libyaml(reading->tree, text);
+    if (!yaml_parse(reading->tree, text, &limits, (struct yaml_offset){0, 0}, &stream,
                     &problem)) {
         struct str *ret = problem.code == ERR_LIMIT ? ret_limit : ret_problem;
-        *ret = problem.line == 0 ? arena_str(flat->arena, problem.message)
-                                 : arena_printf(flat->arena, "line %u: %.*s",
+        *ret = problem.line == 0 ? arena_str(reading->arena, problem.message)
+                                 : arena_printf(reading->arena, "line %u: %.*s",
                                                 problem.line, STR_ARG(problem.message));
         return;
     }
-    for (size_t i = 0; i < yaml_document_count(&stream) && !flat->stopped; i++) {
-        const struct yaml_node *root = follow(yaml_document(&stream, i));
-        size_t first = flat->items.count;
-        flat->conditional = is_conditional(root);
-        flat->condition = STR("");
-        /* Others become "document", which is no registry. */
-        if (is_omap(root) || (root->kind == NODE_MAPPING && !is_other_collection(root)))
-            flatten(flat, STR(""), root, 0);
-        for (size_t k = first; k < flat->items.count; k++)
-            ((struct item *)flat->items.items)[k].prop.condition = flat->condition;
-    }
+    reading->budget->parsed += stream.nodes;
+    if (!remote_tree_init(reading, &stream, &flat->maps))
+        return;
+    for (size_t i = 0; i < yaml_document_count(&stream) && !reading->stopped; i++)
+        read_document(flat, yaml_document(&stream, i));
 }
 
 static void add_property(void *context, struct str name, struct str value)
 {
     struct flat *flat = context;
-    keep(flat, name, value, false);
+    keep(flat, name, value, 0);
 }
 
 static bool is_yaml(struct str key)
@@ -465,21 +274,26 @@ bool remote_config_is_file(struct str key)
 static void read_entry(struct flat *flat, const struct kv *entry, struct str *ret_problem,
                        struct str *ret_limit)
 {
+    struct remote_reading *reading = &flat->reading;
+    if (remote_config_is_file(entry->key) && !may_parse(flat, entry->value, ret_limit))
+        return;
     if (is_yaml(entry->key)) {
         read_yaml(flat, entry->value, ret_problem, ret_limit);
     } else if (remote_config_is_file(entry->key)) {
-        (void)properties_parse(flat->tree, entry->value, add_property, flat, &flat->line,
-                               &flat->problem);
+        (void)properties_parse(reading->tree, entry->value, add_property, flat,
+                               &reading->line, &reading->problem);
     } else {
-        keep(flat, entry->key, entry->value, false);
+        keep(flat, entry->key, entry->value, 0);
     }
-    if (flat->problem != NULL)
+    remote_props_end(&flat->props, false);
+    if (reading->problem != NULL)
         *ret_problem =
-            arena_printf(flat->arena, "line %u: %s", flat->line, flat->problem);
-    if (flat->limit != NULL)
-        *ret_limit = flat->limit_line == 0 ? str_of(flat->limit)
-                                           : arena_printf(flat->arena, "line %u: %s",
-                                                          flat->limit_line, flat->limit);
+            arena_printf(reading->arena, "line %u: %s", reading->line, reading->problem);
+    if (reading->limit != NULL)
+        *ret_limit = reading->limit_line == 0
+                         ? str_of(reading->limit)
+                         : arena_printf(reading->arena, "line %u: %s",
+                                        reading->limit_line, reading->limit);
 }
 
 void remote_config_tell(struct arena *arena, struct str *all, struct str name,
@@ -489,23 +303,6 @@ void remote_config_tell(struct arena *arena, struct str *all, struct str name,
         *all =
             arena_printf(arena, "%.*s%s%.*s%s%.*s", STR_ARG(*all), all->n > 0 ? "; " : "",
                          STR_ARG(name), between, STR_ARG(what));
-}
-
-/* What was replaced is left out. */
-static void finish(struct flat *flat, struct remote_config *config)
-{
-    const struct item *items = flat->items.items;
-    struct remote_prop *props =
-        ARENA_ARRAY(flat->arena, struct remote_prop, flat->items.count);
-    if (props == NULL)
-        return;
-    size_t n = 0;
-    for (size_t i = 0; i < flat->items.count; i++) {
-        if (!items[i].replaced)
-            props[n++] = items[i].prop;
-    }
-    config->props = props;
-    config->prop_count = n;
 }
 
 /* The files, of which something may not have been read. */
@@ -522,39 +319,44 @@ static void remember(struct arena *arena, const struct kv *data, size_t count,
     config->data_count = n;
 }
 
-bool remote_config_read(struct arena *arena, struct str prefix, const struct kv *data,
-                        size_t count, struct remote_config *ret_config)
+/* False: the memory for one data key did not do. */
+static bool read_data_key(struct flat *flat, const struct kv *entry,
+                          struct remote_config *config)
 {
-    struct flat flat = {.arena = arena, .prefix = prefix};
-    struct str problems = STR("");
-    struct str limits = STR("");
-    flat.registries =
+    NRW_AUTO_ARENA struct arena tree;
+    struct remote_reading *reading = &flat->reading;
+    struct str problem = STR("");
+    struct str limit = STR("");
+    arena_init(&tree, TREE_LIMIT);
+    reading->tree = &tree;
+    reading->problem = reading->limit = NULL;
+    reading->limit_line = 0;
+    reading->stopped = false;
+    remote_props_data_key(&flat->props, entry->value);
+    read_entry(flat, entry, &problem, &limit);
+    remote_config_tell(reading->arena, &config->problem, entry->key, ", ", problem);
+    remote_config_tell(reading->arena, &config->limit, entry->key, ", ", limit);
+    return !tree.failed;
+}
+
+bool remote_config_read(struct arena *arena, struct str prefix, const struct kv *data,
+                        size_t count, struct remote_budget *budget,
+                        struct remote_config *ret_config)
+{
+    struct flat flat = {.reading = {.arena = arena, .prefix = prefix, .budget = budget},
+                        .props = {.alone = count == 1}};
+    flat.props.reading = &flat.reading;
+    flat.reading.registries =
         spring_uniform(arena, arena_printf(arena, "%.*sregistries", STR_ARG(prefix)));
-    for (size_t i = 0; i < count && !arena->failed && !flat.spent; i++) {
-        NRW_AUTO_ARENA struct arena tree;
-        struct str problem = STR("");
-        struct str limit = STR("");
-        arena_init(&tree, TREE_LIMIT);
-        flat.tree = &tree;
-        flat.names = (struct strmap){.slots = NULL};
-        flat.conditional = false;
-        flat.problem = NULL;
-        flat.limit = NULL;
-        flat.limit_line = 0;
-        flat.stopped = false;
-        flat.text = data[i].value;
-        read_entry(&flat, &data[i], &problem, &limit);
-        if (tree.failed)
+    ret_config->problem = ret_config->limit = STR("");
+    if (budget->spent)
+        ret_config->limit = STR("too large with the others of this configuration");
+    for (size_t i = 0; i < count && !arena->failed && !budget->spent; i++) {
+        if (!read_data_key(&flat, &data[i], ret_config))
             return false;
-        remote_config_tell(arena, &problems, data[i].key, ", ", problem);
-        remote_config_tell(arena, &limits, data[i].key, ", ", limit);
     }
-    ret_config->ranked = remote_rank_said(&flat.wishes);
-    ret_config->rank_unclear = !remote_rank_tell(&flat.wishes, &ret_config->rank);
-    finish(&flat, ret_config);
-    if (problems.n + limits.n > 0 || ret_config->rank_unclear)
+    remote_props_finish(&flat.props, ret_config);
+    if (ret_config->problem.n + ret_config->limit.n > 0 || ret_config->rank_unclear)
         remember(arena, data, count, ret_config);
-    ret_config->problem = problems;
-    ret_config->limit = limits;
     return !arena->failed;
 }

@@ -1,0 +1,129 @@
+/* Bounds and names of a remote configuration; see remote_reading.h. Pure. */
+#include "policy/remote_reading.h"
+
+#include "core/spring.h"
+#include "policy/remote_rank.h"
+
+/* Far beyond what anybody writes, and little enough for a process with 128 MiB. Visits
+ * and texts count for all ConfigMaps of one configuration together, and again each time
+ * that an alias leads to them: a file of a few bytes can name itself a million times. */
+#define NODE_LIMIT 100000u
+#define WORK_LIMIT (8u << 20)
+
+void remote_fail(struct remote_reading *reading, const struct yaml_node *node,
+                 const char *problem)
+{
+    if (reading->problem != NULL)
+        return;
+    reading->problem = problem;
+    reading->line = node->line;
+}
+
+void remote_exceed(struct remote_reading *reading, const struct yaml_node *node,
+                   const char *limit)
+{
+    if (reading->limit != NULL)
+        return;
+    reading->limit = limit;
+    reading->limit_line = node->line;
+}
+
+void remote_stop(struct remote_reading *reading, const struct yaml_node *node,
+                 const char *limit)
+{
+    remote_exceed(reading, node, limit);
+    reading->stopped = true;
+}
+
+bool remote_spend(struct remote_reading *reading, const struct yaml_node *node,
+                  size_t bytes)
+{
+    reading->budget->nodes++;
+    reading->budget->work += bytes;
+    if (reading->budget->nodes <= NODE_LIMIT && reading->budget->work <= WORK_LIMIT)
+        return true;
+    remote_stop(reading, node, "too large once aliases and merge keys are written out");
+    reading->budget->spent = true;
+    return false;
+}
+
+struct str remote_concat(struct arena *arena, const struct str *parts, size_t count)
+{
+    size_t size = 1;
+    for (size_t i = 0; i < count; i++)
+        size += parts[i].n;
+    char *out = arena_alloc(arena, size, 1);
+    if (out == NULL)
+        return STR("");
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].n > 0)
+            memcpy(out + n, parts[i].p, parts[i].n);
+        n += parts[i].n;
+    }
+    return str_from(out, n);
+}
+
+/* --- names that are looked at ---------------------------------------------------------
+ */
+
+bool remote_follows(struct str root, struct str path, struct str key)
+{
+    const struct str parts[] = {path, str_first(key, REMOTE_NAME_LIMIT)};
+    size_t at = 0;
+    for (size_t k = 0; k < NRW_COUNT(parts); k++) {
+        for (size_t i = 0; i < parts[k].n && at < root.n; i++) {
+            char c = spring_letter(str_skip(parts[k], i));
+            if (!ascii_is_alnum(c))
+                continue;
+            if (ascii_lower(c) != root.p[at++])
+                return false;
+        }
+    }
+    return true;
+}
+
+bool remote_spells(struct str root, struct str name)
+{
+    size_t letters = 0;
+    for (size_t i = 0; i < name.n; i++)
+        letters += ascii_is_alnum(spring_letter(str_skip(name, i))) ? 1 : 0;
+    return letters == root.n && remote_follows(root, name, STR(""));
+}
+
+const struct str remote_bound[2] = {STR("springconfigactivateonprofile"),
+                                    STR("springprofiles")};
+
+bool remote_binds(struct str name)
+{
+    return remote_spells(remote_bound[0], name) || remote_spells(remote_bound[1], name);
+}
+
+/* None that is looked at begins so; told by the place of its text. */
+static const struct str nowhere = STR("0");
+
+struct str remote_nowhere(void)
+{
+    return nowhere;
+}
+
+bool remote_is_nowhere(struct str path)
+{
+    return path.p == nowhere.p;
+}
+
+bool remote_leads(const struct remote_reading *reading, struct str path, struct str key)
+{
+    if (remote_is_nowhere(path))
+        return false;
+    return reading->prefix.n == 0 || remote_follows(reading->registries, path, key) ||
+           remote_follows(STR(REMOTE_RANK_LETTERS), path, key) ||
+           remote_follows(remote_bound[0], path, key) ||
+           remote_follows(remote_bound[1], path, key);
+}
+
+bool remote_is_inside(const struct remote_reading *reading, struct str path)
+{
+    return path.n > 0 &&
+           (reading->prefix.n == 0 || remote_follows(reading->registries, path, STR("")));
+}
