@@ -240,7 +240,8 @@ static bool judge_as_remote(struct arena *arena, const struct admit_input *input
         (has_old && !remote_maps_read_one(arena, target->prefix, alone->old_map,
                                           &old_budget, &old_remote)))
         return false;
-    if (alone->base != NULL && remote.prop_count + old_remote.prop_count > 0) {
+    if (alone->base != NULL && (remote.prop_count + old_remote.prop_count > 0 ||
+                                remote.ranked || old_remote.ranked)) {
         if (!put_on_base(arena, target->prefix, alone, &budget, &remote, &old_remote))
             return false;
         has_old = true;
@@ -250,10 +251,15 @@ static bool judge_as_remote(struct arena *arena, const struct admit_input *input
     *ret_concerned = false;
     if ((alone->by_name & AS_REMOTE) == 0 && remote.prop_count == 0)
         return true;
+    /* Another ConfigMap of the same configuration may say otherwise of its place, or be
+     * taken away: a fault is one wherever it stands. But who moves what is there to a
+     * place where it counts more is not just leaving it as it was. */
+    const bool moved = has_old && remote.rank < old_remote.rank;
+    remote.rank = old_remote.rank = REMOTE_FIRST;
     const struct config_map_input map = {
         .prefix = target->prefix,
         .remote = &remote,
-        .old_remote = has_old ? &old_remote : NULL,
+        .old_remote = has_old && !moved ? &old_remote : NULL,
     };
     return decide_config_map(arena, input->policy, &map, ret_decision, ret_concerned);
 }

@@ -81,14 +81,19 @@ static bool append_props(struct arena *arena, const struct remote_config *more,
 }
 
 /* Spring asks all of them together for the place, and one that says nothing of it changes
- * nothing. Where two differ, it depends on more than is known of each here. */
-static void join_rank(const struct remote_config *more, struct remote_config *remote)
+ * nothing. Where two differ, it depends on more than is known of each here; so it does
+ * where one may not be read. */
+static void join_rank(const struct remote_config *more, bool certain,
+                      struct remote_config *remote)
 {
     bool differ = more->ranked && remote->ranked && more->rank != remote->rank;
+    bool unclear = differ || (more->ranked && !certain);
     if (more->ranked)
-        remote->rank = differ ? REMOTE_FIRST : more->rank;
+        remote->rank = more->rank;
     remote->ranked = remote->ranked || more->ranked;
-    remote->rank_unclear = remote->rank_unclear || more->rank_unclear || differ;
+    remote->rank_unclear = remote->rank_unclear || more->rank_unclear || unclear;
+    if (remote->rank_unclear)
+        remote->rank = REMOTE_FIRST;
 }
 
 bool remote_maps_join(struct arena *arena, const struct config_map *map,
@@ -97,7 +102,7 @@ bool remote_maps_join(struct arena *arena, const struct config_map *map,
 {
     remote_config_tell(arena, &remote->problem, map->name, ": ", more->problem);
     remote_config_tell(arena, &remote->limit, map->name, ": ", more->limit);
-    join_rank(more, remote);
+    join_rank(more, certain, remote);
     remote->data = more->data;
     remote->data_count = more->data_count;
     /* A file alone is read whatever it is called; of several the API may skip any, and

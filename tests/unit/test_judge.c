@@ -1,0 +1,108 @@
+/* judge_object(): a profile's sibling of a remote configuration, beside the base that is
+ * known; what one of the two says of the place of both. */
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "admit/config_maps.h"
+#include "admit/judge.h"
+#include "policy/policy_load.h"
+
+static const char policy_text[] = "apiVersion: nvcf-registry-webhook/v1\n"
+                                  "kind: RegistryPolicy\n"
+                                  "registries:\n"
+                                  "  GHCR: {name: GitHub, hostname: ghcr.io}\n";
+
+#define BASE     "nvcf-api-remote-config"
+#define SIBLING  BASE "-ncp"
+#define TAKEOVER "nvcf.registries.recognized.container.docker.hostname: m.example\n"
+#define NONE     "spring.cloud.config.override-none: "
+
+static json_t *config_map(const char *name, const char *yaml)
+{
+    return json_pack("{s:s,s:s,s:{s:s,s:s},s:{s:s}}", "apiVersion", "v1", "kind",
+                     "ConfigMap", "metadata", "name", name, "namespace", "nvcf", "data",
+                     "a.yaml", yaml);
+}
+
+/* Is the ConfigMap let through, with that one known? `old`, `base`: NULL for none. */
+static bool allowed(const char *name, const char *new, const char *old, const char *base)
+{
+    NRW_AUTO_POLICY_DOC struct policy_doc *doc =
+        policy_doc_new(str_of(policy_text), NULL);
+    NRW_AUTO_CONFIG_MAPS struct config_maps *known = config_maps_new();
+    assert_true(doc != NULL && doc->policy != NULL && known != NULL);
+    if (base != NULL) {
+        json_t *object = config_map(BASE, base);
+        assert_true(config_maps_add(known, STR("nvcf"), object));
+        json_decref(object);
+    }
+    json_t *root =
+        json_pack("{s:s,s:s,s:{s:s,s:{s:s,s:s,s:s},s:s,s:s,s:s,s:o,s:o}}", "apiVersion",
+                  "admission.k8s.io/v1", "kind", "AdmissionReview", "request", "uid", "u",
+                  "kind", "group", "", "version", "v1", "kind", "ConfigMap", "name", name,
+                  "namespace", "nvcf", "operation", old != NULL ? "UPDATE" : "CREATE",
+                  "object", config_map(name, new), "oldObject",
+                  old != NULL ? config_map(name, old) : json_null());
+    NRW_AUTO_REVIEW struct review review;
+    NRW_AUTO_ARENA struct arena arena;
+    NRW_AUTO_JUDGED struct judged judged;
+    arena_init(&arena, 64u << 20);
+    assert_true(review_from_json(root, &review, NULL));
+    json_decref(root);
+    const struct admit_input input = {.endpoint = ADMIT_VALIDATE,
+                                      .policy = doc->policy,
+                                      .policy_namespace = STR(""),
+                                      .policy_name = STR(""),
+                                      .config_maps = known};
+    assert_true(judge_object(&arena, &input, &review, &judged, NULL));
+    return judged.decision.allowed;
+}
+
+static void sibling_moves_what_is_there(void **state)
+{
+    (void)state;
+    /* What the base has always had counts now, or may. */
+    assert_false(allowed(SIBLING, NONE "false\n", NULL, TAKEOVER NONE "true\n"));
+    assert_false(allowed(SIBLING, NONE "false\n", "x: 1\n", TAKEOVER NONE "true\n"));
+    assert_false(allowed(SIBLING, "x: 1\n", NONE "true\n", TAKEOVER));
+    assert_false(allowed(SIBLING, "spring.profiles: x\n" NONE "true\n", "x: 1\n",
+                         TAKEOVER NONE "true\n"));
+    /* It counts as before, or less. */
+    assert_true(allowed(SIBLING, NONE "true\n", "x: 1\n", TAKEOVER NONE "true\n"));
+    assert_true(allowed(SIBLING, NONE "true\n", NULL, TAKEOVER));
+    assert_true(allowed(SIBLING, "x: 2\n", "x: 1\n", TAKEOVER));
+    /* There is nothing to move. */
+    assert_true(allowed(SIBLING, NONE "false\n", "x: 1\n", "x: 1\n" NONE "true\n"));
+    assert_true(allowed(SIBLING, NONE "false\n", NULL, NULL));
+}
+
+/* Whatever it says of its place: another one may take that back. */
+static void nobody_is_excused_by_a_place(void **state)
+{
+    (void)state;
+    assert_false(allowed(BASE, TAKEOVER NONE "true\n", NULL, NULL));
+    assert_false(allowed(SIBLING, TAKEOVER NONE "true\n", NULL, "x: 1\n"));
+    assert_false(allowed(SIBLING, TAKEOVER, NULL, NONE "true\n"));
+    assert_false(allowed(BASE, TAKEOVER NONE "true\n", NONE "true\n", NULL));
+    /* What was there before is nobody's fault, but it moves no further up. */
+    assert_true(
+        allowed(BASE, TAKEOVER NONE "true\nx: 2\n", TAKEOVER NONE "true\n", NULL));
+    assert_true(allowed(BASE, TAKEOVER NONE "true\n", TAKEOVER, NULL));
+    assert_false(allowed(BASE, TAKEOVER, TAKEOVER NONE "true\n", NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sibling_moves_what_is_there),
+        cmocka_unit_test(nobody_is_excused_by_a_place),
+    };
+    return cmocka_run_group_tests_name("judge", tests, NULL, NULL);
+}
