@@ -319,6 +319,9 @@ static bool read_remote(struct arena *arena, struct str prefix, struct workload 
     certain = certain && !str_is_null(profiles);
     if (!certain)
         profiles = STR(WAY_CHART_PROFILE);
+    if (!sources_profiles(arena, workload, &profiles, &certain,
+                          &workload->remote.siblings_cut))
+        return false;
     return remote_maps_read(arena, prefix, name, profiles, certain, workload);
 }
 

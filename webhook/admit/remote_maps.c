@@ -5,8 +5,11 @@
 #include "util/strmap.h"
 
 /* More than anybody has; each costs a search. */
-#define PROFILES_MAXIMUM 64u
-#define NAME_MAXIMUM     253u /* of an object */
+#define NAMES_MAXIMUM 65u
+/* Of those that the cache does not keep each costs a call, and only so many are made
+ * (app/cluster.h). */
+#define LOOKED_MAXIMUM 16u
+#define NAME_MAXIMUM   253u /* of an object */
 
 bool remote_maps_kept(struct str name)
 {
@@ -38,8 +41,11 @@ static bool list_names(struct arena *arena, struct str name, struct str profiles
     struct arena_list names = {.items = NULL};
     bool good = add_name(arena, &names, name);
     struct str profile;
-    while (good && names.count <= PROFILES_MAXIMUM &&
-           way_next_profile(&profiles, &profile)) {
+    while (good && way_next_profile(&profiles, &profile)) {
+        if (names.count == NAMES_MAXIMUM) {
+            workload->remote.siblings_cut = true;
+            break;
+        }
         if (name.n + 1 + profile.n <= NAME_MAXIMUM)
             good = add_name(
                 arena, &names,
@@ -127,6 +133,7 @@ bool remote_maps_read(struct arena *arena, struct str prefix, struct str name,
     struct remote_budget budget = {.spent = false};
     if (!list_names(arena, name, profiles, workload))
         return false;
+    bool kept = remote_maps_named(name), cut = remote->siblings_cut;
     const struct config_map *first = workload_config_map(workload, name);
     if (first != NULL && !remote_maps_read_one(arena, prefix, first, &budget, remote))
         return false;
@@ -134,10 +141,12 @@ bool remote_maps_read(struct arena *arena, struct str prefix, struct str name,
         const struct config_map *map =
             workload_config_map(workload, workload->remote_names[i]);
         struct remote_config more;
+        cut = cut || (map == NULL && !kept && i >= LOOKED_MAXIMUM);
         if (map != NULL && (!remote_maps_read_one(arena, prefix, map, &budget, &more) ||
                             !remote_maps_join(arena, map, &more, certain, remote)))
             return false;
     }
+    remote->siblings_cut = cut;
     return !arena->failed;
 }
 

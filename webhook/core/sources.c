@@ -138,11 +138,33 @@ bool sources_property(struct reader *reader, const struct place *place, struct s
     return true;
 }
 
+/* Bytes of all lists together. */
+#define PROFILES_MAXIMUM 16384u
+
+/* Texts that are the same add nothing; others add theirs. */
+static void note_profiles(struct reader *reader, struct str value, bool readable,
+                          bool by_kubernetes)
+{
+    struct profiles *profiles = reader->profiles;
+    struct str list;
+    if (!readable || !sources_expand(reader->arena, value, by_kubernetes, &list)) {
+        profiles->unreadable = true;
+    } else if (profiles->list.n + list.n > PROFILES_MAXIMUM) {
+        profiles->cut = true;
+    } else if (!str_eq(list, profiles->list)) {
+        profiles->differ = true;
+        profiles->list = arena_printf(reader->arena, "%.*s,%.*s", STR_ARG(profiles->list),
+                                      STR_ARG(list));
+    }
+}
+
 enum way sources_way(struct reader *reader, struct str name, struct str value,
                      bool readable, bool by_kubernetes)
 {
     enum way way = way_of(name);
     struct str profiles;
+    if (reader->profiles != NULL && way_lists_profiles(name))
+        note_profiles(reader, value, readable, by_kubernetes);
     bool harmless = way == WAY_PROFILES && readable &&
                     sources_expand(reader->arena, value, by_kubernetes, &profiles) &&
                     way_has_profile(profiles);
@@ -222,6 +244,12 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
                                     "the remote configuration cannot be read: %.*s",
                                     STR_ARG(remote->problem)),
                        "correct the YAML");
+    if (remote->siblings_cut)
+        sources_opaque(reader, &place, STR(""),
+                       STR("there are more active profiles than ConfigMaps of the remote "
+                           "configuration that are looked at: what is in the others "
+                           "cannot be told"),
+                       "make fewer profiles active");
     if (remote->rank_unclear)
         sources_opaque(
             reader, &place, STR(""),

@@ -64,6 +64,13 @@ static inline const struct declaration *sources_at(const struct sources *sources
 void sources_read(struct arena *arena, struct str prefix, const struct workload *workload,
                   const bool *skip_env, struct sources *ret_sources);
 
+/* Adds to `list`, that of SPRING_PROFILES_ACTIVE, the active profiles that the workload
+ * names otherwise: in other spellings, as arguments, in options of the JVM. `certain`
+ * becomes false where that adds any, or cannot be told, `cut` true where they are too
+ * many. False: the arena refused. */
+bool sources_profiles(struct arena *arena, const struct workload *workload,
+                      struct str *list, bool *certain, bool *cut);
+
 /* Does a variable of this name say, or bring in, anything about registries? */
 bool sources_matter(struct str prefix, struct str name);
 

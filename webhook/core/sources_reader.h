@@ -18,6 +18,15 @@ struct reader {
     size_t entries;      /* of those: how many were looked at */
     size_t compared;     /* names, in search of a ConfigMap or an entry of one */
     bool beyond;         /* one of the two was more than is looked at */
+    struct profiles *profiles; /* NULL, or where lists of profiles are noted */
+};
+
+/* Lists of active profiles, wherever they are. */
+struct profiles {
+    struct str list;
+    bool differ;     /* they are not all the same */
+    bool unreadable; /* … or cannot all be told */
+    bool cut;        /* … or are too long */
 };
 
 /* Where a value was found. */

@@ -94,6 +94,15 @@ bool way_moves_remote(struct str name)
            spring_same(STR("remoteconfigenabled"), name);
 }
 
+bool way_lists_profiles(struct str name)
+{
+    struct str rest, index;
+    return begins(STR("spring"), name, &rest) &&
+           (begins(profiles_name, rest, &index) ||
+            begins(STR("profilesinclude"), rest, &index)) &&
+           is_index(index);
+}
+
 bool way_next_profile(struct str *rest, struct str *ret_profile)
 {
     while (rest->n > 0) {

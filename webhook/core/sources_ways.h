@@ -30,6 +30,10 @@ bool way_moves_remote(struct str name);
  * there is none. */
 bool way_next_profile(struct str *rest, struct str *ret_profile);
 
+/* Does a variable, argument or system property of this name list profiles that are made
+ * active? Beside SPRING_PROFILES_ACTIVE: in any spelling, by index, or included. */
+bool way_lists_profiles(struct str name);
+
 /* Is the profile of the charts among these? */
 bool way_has_profile(struct str profiles);
 

@@ -57,6 +57,7 @@ struct remote_config {
     enum remote_rank rank; /* as it says itself: spring.cloud.config.override-none … */
     bool ranked;           /* it says anything of that */
     bool rank_unclear;     /* … for a profile only, or differently in two places */
+    bool siblings_cut;     /* there are more profiles than are looked at */
     struct str name;       /* of the ConfigMap */
     bool known;            /* false: not among what we can see */
     struct str problem;    /* not "": could not be read as YAML, with the reason */
