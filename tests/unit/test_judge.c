@@ -31,6 +31,8 @@ static json_t *config_map(const char *name, const char *yaml)
                      "a.yaml", yaml);
 }
 
+static char told[4096]; /* messages and advice of the last one */
+
 /* Is the ConfigMap let through, with that one known? `old`, `base`: NULL for none. */
 static bool allowed(const char *name, const char *new, const char *old, const char *base)
 {
@@ -62,6 +64,13 @@ static bool allowed(const char *name, const char *new, const char *old, const ch
                                       .policy_name = STR(""),
                                       .config_maps = known};
     assert_true(judge_object(&arena, &input, &review, &judged, NULL));
+    told[0] = '\0';
+    for (size_t i = 0; i < findings_count(&judged.decision.findings); i++) {
+        const struct finding *finding = findings_at(&judged.decision.findings, i);
+        size_t n = strlen(told);
+        snprintf(told + n, sizeof(told) - n, "%.*s\n%.*s\n", STR_ARG(finding->message),
+                 STR_ARG(finding->advice));
+    }
     return judged.decision.allowed;
 }
 
@@ -98,10 +107,36 @@ static void nobody_is_excused_by_a_place(void **state)
     assert_false(allowed(BASE, TAKEOVER, TAKEOVER NONE "true\n", NULL));
 }
 
+/* What is wrong is told as what it is. */
+static void messages(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml, *part;
+    } rows[] = {
+        {"nvcf.registries.recognized.container.ngc.call-timeout: 5_000\n",
+         "call-timeout is a number, a date or a tagged value, which Java prints"},
+        {"nvcf.registries.recognized.container.ngc.call-timeout: 0x10\n",
+         "write a plain number, such as 5000 for 5_000, or put the value in quotes"},
+        {"nvcf.registries.recognized.container.ngc.call-timeout: '${x}'\n",
+         "takes its value from a placeholder"},
+        {"nvcf.registries.recognized.container.ghcr: x\n", "configuration sets GHCR;"},
+        {"a.b: !x {c: d}\n" TAKEOVER, "line 1: a tag that is not known"},
+        {"\"\\0nvcf.registries.recognized.container.docker.hostname\": x\n",
+         "\xef\xbf\xbdnvcf.registries.recognized.container"},
+    };
+    for (size_t i = 0; i < NRW_COUNT(rows); i++) {
+        (void)allowed(BASE, rows[i].yaml, NULL, NULL);
+        if (strstr(told, rows[i].part) == NULL)
+            fail_msg("%s-> %s", rows[i].yaml, told);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sibling_moves_what_is_there),
+        cmocka_unit_test(messages),
         cmocka_unit_test(nobody_is_excused_by_a_place),
     };
     return cmocka_run_group_tests_name("judge", tests, NULL, NULL);

@@ -71,13 +71,15 @@ static void note_remote(struct judge *judge, const struct registries *registries
             continue;
         const size_t *found = strmap_get(&gravest, registry->label);
         enum severity severity = found != NULL ? (enum severity) * found : SEVERITY_INFO;
+        /* The key itself can be given a value. */
+        struct str property = registry->remote->var.property_text;
         judge_report(
             judge, FINDING_REMOTE_CONFIG_OVERRIDE, severity, registry, registry->remote,
             arena_printf(
                 judge->arena,
-                "the remote configuration sets %.*s of %.*s; it %s the "
+                "the remote configuration sets %.*s%s%.*s; it %s the "
                 "environment and takes effect without a restart",
-                STR_ARG(registry->remote->var.property_text), STR_ARG(registry->label),
+                STR_ARG(property), property.n > 0 ? " of " : "", STR_ARG(registry->label),
                 registry->remote->layer == LAYER_REMOTE ? "outranks" : "comes after"),
             STR("take it out of the remote configuration and list the registry in "
                 "the policy"));

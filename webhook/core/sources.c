@@ -108,6 +108,27 @@ static void declare_bystander(struct reader *reader, const struct place *place,
     reader->out->bystanders++;
 }
 
+static void report_unreadable(struct reader *reader, const struct place *place,
+                              struct str name, struct str key, struct str reference)
+{
+    struct str what = reference.n > 0 ? reference : STR("a placeholder");
+    if (place->odd)
+        sources_opaque(
+            reader, place, key,
+            arena_printf(reader->arena,
+                         "%.*s is a number, a date or a tagged value, which Java prints "
+                         "in a way of its own: what the API sees cannot be told here",
+                         STR_ARG(name)),
+            "write a plain number, such as 5000 for 5_000, or put the value in quotes");
+    else
+        sources_opaque(
+            reader, place, key,
+            arena_printf(reader->arena,
+                         "%.*s takes its value from %.*s, which cannot be read here",
+                         STR_ARG(name), STR_ARG(what)),
+            "write the value itself");
+}
+
 bool sources_property(struct reader *reader, const struct place *place, struct str name,
                       struct str value, bool readable, bool environment,
                       bool by_kubernetes, struct str reference)
@@ -126,13 +147,7 @@ bool sources_property(struct reader *reader, const struct place *place, struct s
     bool converted = !spring_converts(var.property_text, STR("?"));
     if (!readable && (var.property == SPRING_NAME || var.property == SPRING_HOSTNAME ||
                       (var.property == SPRING_TUNING && converted))) {
-        struct str what = reference.n > 0 ? reference : STR("a placeholder");
-        sources_opaque(
-            reader, place, var.key,
-            arena_printf(reader->arena,
-                         "%.*s takes its value from %.*s, which cannot be read here",
-                         STR_ARG(name), STR_ARG(what)),
-            "write the value itself");
+        report_unreadable(reader, place, name, var.key, reference);
     }
     declare(reader, place, name, &var, expanded, readable);
     return true;
@@ -211,7 +226,8 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
     static const enum layer layers[] = {[REMOTE_FIRST] = LAYER_REMOTE,
                                         [REMOTE_BELOW] = LAYER_REMOTE_BELOW,
                                         [REMOTE_LAST] = LAYER_REMOTE_LAST};
-    struct place place = {layers[remote->rank], STR(""), STR(""), NOT_IN_ENV, STR("")};
+    struct place place = {layers[remote->rank], STR(""), STR(""),
+                          NOT_IN_ENV,           STR(""), false};
     place.source =
         arena_printf(reader->arena, "remoteConfig/%.*s", STR_ARG(remote->name));
     if (remote->name.n == 0) {
@@ -278,6 +294,7 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
                                         STR_ARG(prop->config_map));
         place.path = prop->name;
         place.condition = prop->condition;
+        place.odd = prop->unreadable;
         sources_property(reader, &place, prop->name, prop->value, !prop->unreadable,
                          false, false, STR(""));
     }

@@ -51,7 +51,7 @@ void sources_read_env(struct reader *reader, const bool *skip)
         if (skip != NULL && skip[i])
             continue;
         const struct env_var *var = &container->env[i];
-        struct place place = {LAYER_ENV, STR("env"), STR(""), i, STR("")};
+        struct place place = {LAYER_ENV, STR("env"), STR(""), i, STR(""), false};
         bool fresh;
         if (strmap_put(reader->arena, &reader->names, var->name, i, &fresh) == NULL)
             return;
@@ -83,7 +83,7 @@ void sources_read_env(struct reader *reader, const bool *skip)
 void sources_read_map(struct reader *reader, struct str prefix,
                       const struct config_map *map)
 {
-    struct place place = {LAYER_ENV, STR(""), STR(""), NOT_IN_ENV, STR("")};
+    struct place place = {LAYER_ENV, STR(""), STR(""), NOT_IN_ENV, STR(""), false};
     for (size_t i = 0; i < map->data_count; i++) {
         struct str name = map->data[i].key;
         if (prefix.n > 0)
@@ -187,14 +187,15 @@ void sources_read_env_from(struct reader *reader)
 {
     const struct container_spec *container = &reader->workload->container;
     for (size_t i = container->env_from_count; i-- > 0;) {
-        struct place place = {LAYER_ENV, STR("env"), STR(""), NOT_IN_ENV, STR("")};
+        struct place place = {LAYER_ENV, STR("env"), STR(""), NOT_IN_ENV, STR(""), false};
         place.path =
             arena_printf(reader->arena, "spec.template.spec.containers[%zu].envFrom[%zu]",
                          container->index, i);
         if (!read_from(reader, &container->env_from[i], &place))
             break;
     }
-    const struct place place = {LAYER_ENV, STR("env"), STR(""), NOT_IN_ENV, STR("")};
+    const struct place place = {LAYER_ENV,  STR("env"), STR(""),
+                                NOT_IN_ENV, STR(""),    false};
     if (reader->beyond || reader->workload->beyond)
         report_beyond(reader, &place);
 }

@@ -205,7 +205,7 @@ static void read_word(struct reader *reader, struct str word, size_t i)
 {
     const struct container_spec *container = &reader->workload->container;
     bool is_args = i >= container->command_count;
-    struct place place = {LAYER_ARGS, STR("args"), STR(""), NOT_IN_ENV, STR("")};
+    struct place place = {LAYER_ARGS, STR("args"), STR(""), NOT_IN_ENV, STR(""), false};
     place.path = arena_printf(reader->arena, "spec.template.spec.containers[%zu].%s[%zu]",
                               container->index, is_args ? "args" : "command",
                               is_args ? i - container->command_count : i);

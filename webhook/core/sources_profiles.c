@@ -25,7 +25,8 @@ static bool may_search(struct reader *reader, size_t cost)
 static void read_env(struct reader *reader)
 {
     const struct container_spec *container = &reader->workload->container;
-    const struct place place = {LAYER_ENV, STR("env"), STR(""), NOT_IN_ENV, STR("")};
+    const struct place place = {LAYER_ENV,  STR("env"), STR(""),
+                                NOT_IN_ENV, STR(""),    false};
     for (size_t i = 0; i < container->env_count; i++) {
         const struct env_var *var = &container->env[i];
         if (!matters(var->name))
@@ -47,7 +48,8 @@ static void read_env(struct reader *reader)
 static void read_map(struct reader *reader, struct str prefix,
                      const struct config_map *map)
 {
-    const struct place place = {LAYER_ENV, STR("env"), STR(""), NOT_IN_ENV, STR("")};
+    const struct place place = {LAYER_ENV,  STR("env"), STR(""),
+                                NOT_IN_ENV, STR(""),    false};
     for (size_t i = 0; i < map->data_count; i++) {
         struct str name = map->data[i].key;
         if (prefix.n > 0)

@@ -36,6 +36,7 @@ struct place {
     struct str path;
     size_t env_index;
     struct str condition; /* of a document of the remote configuration; may be null */
+    bool odd;             /* the value is what Java prints otherwise, and so unreadable */
 };
 
 /* Notes an error. */
