@@ -1,7 +1,8 @@
 /* What the webhook says about generated environments, for the comparison with Spring
  * (docs/SPRING.md). Reads one JSON object a line, {"id", "service", "env", "policy"},
- * decides as /mutate and then /validate would, and answers one a line: the verdicts, the
- * findings, and the environment as it would then be. Runs in one thread; a test program.
+ * or {"file", "text"}; decides as /mutate and then /validate would, and answers one a
+ * line: the verdicts, the findings, and the environment as it would then be. Runs in one
+ * thread; a test program.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "core/decide.h"
 #include "core/hostname.h"
 #include "core/spring.h"
+#include "policy/remote.h"
 #include "util/attr.h"
 
 #define ARENA_MAX  (64u * 1024u * 1024u)
@@ -210,6 +212,33 @@ static json_t *answer(const json_t *line)
     return out;
 }
 
+/* {"file", "text"}: what is read of one file of a remote configuration. */
+static json_t *answer_file(const json_t *line)
+{
+    static const char *const ranks[] = {
+        [REMOTE_FIRST] = "first", [REMOTE_BELOW] = "below", [REMOTE_LAST] = "last"};
+    NRW_AUTO_ARENA struct arena arena;
+    arena_init(&arena, ARENA_MAX);
+    struct remote_config config = {.known = true};
+    struct remote_budget budget = {.spent = false};
+    const struct kv data = {text_of(json_object_get(line, "file")),
+                            text_of(json_object_get(line, "text"))};
+    if (!remote_config_read(&arena, STR("nvcf"), &data, 1, &budget, &config))
+        fatal("out of memory");
+    json_t *properties = json_array();
+    for (size_t i = 0; i < config.prop_count; i++) {
+        const struct remote_prop *prop = &config.props[i];
+        json_array_append_new(properties,
+                              json_pack("{s:s%,s:s%,s:b,s:b}", "name", prop->name.p,
+                                        prop->name.n, "value", prop->value.p,
+                                        prop->value.n, "unreadable", prop->unreadable,
+                                        "conditional", prop->conditional));
+    }
+    return json_pack("{s:o,s:b,s:b,s:s}", "properties", properties, "problem",
+                     config.problem.n > 0, "limit", config.limit.n > 0, "rank",
+                     config.rank_unclear ? "unclear" : ranks[config.rank]);
+}
+
 int main(void)
 {
     char *line = NULL;
@@ -221,7 +250,8 @@ int main(void)
         json_t *json = json_loadb(line, (size_t)length, JSON_REJECT_DUPLICATES, &error);
         if (json == NULL)
             fatal(error.text);
-        json_t *out = answer(json);
+        json_t *out =
+            json_object_get(json, "file") != NULL ? answer_file(json) : answer(json);
         if (json_dumpf(out, stdout, JSON_COMPACT) != 0 || putchar('\n') == EOF)
             fatal("cannot write");
         fflush(stdout);

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# The rules compared with Spring itself (docs/SPRING.md). Three parts:
+# The rules compared with Spring itself (docs/SPRING.md). Four parts:
 #   1. the Java tests: the recorded experiments, and the quick binding against whole starts;
 #   2. the document's tables are what the experiments say today;
-#   3. generated cases: webhook and Spring agree, both ways. SPRING_CASES (20000) and
-#      SPRING_SEED say how many and which; the seed is printed. It is the same every time
+#   3. generated cases: webhook and Spring agree, both ways;
+#   4. generated files of a remote configuration: the webhook reads what Spring Cloud
+#      Kubernetes reads, whatever profile is active. SPRING_CASES (20000) and
+#      SPRING_SEED say how many of each, and which; the seed is printed. It is the same every time
 #      unless another is given, so that a change is judged by what it changed.
 # Needs Java 17 and Maven. Maven goes to the network only where its cache lacks something.
 set -euo pipefail
@@ -74,5 +76,13 @@ start=$SECONDS
 line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -1) || true
 read -r p _ f _ <<<"${line:-0 passed, 1 failed}"
 echo "generated cases: seed $seed, $((p + f)) compared, $f disagreements, $((SECONDS - start)) s"
+passed=$((passed + p)) failed=$((failed + f))
+
+# --- 4. generated files of a remote configuration ---------------------------------------------
+start=$SECONDS
+"${java[@]}" registryreference.RemoteFiles target/driver/diff_driver "$seed" "$cases" | tee "$log" || true
+line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -1) || true
+read -r p _ f _ <<<"${line:-0 passed, 1 failed}"
+echo "generated files: seed $seed, $((p + f)) compared, $f disagreements, $((SECONDS - start)) s"
 passed=$((passed + p)) failed=$((failed + f))
 finish

@@ -10,8 +10,9 @@
 
 struct item {
     struct remote_prop prop;
-    bool listed;   /* neither replaces nor is replaced */
-    bool replaced; /* or never to be seen */
+    bool listed; /* neither replaces nor is replaced */
+    bool list;   /* what it replaces is gone; no more is known of it */
+    bool replaced;
 };
 
 struct rank_said {
@@ -117,7 +118,7 @@ void remote_props_add(struct remote_props *props, struct str name, struct str va
                                    .condition = STR(""),
                                    .config_map = STR("")},
                           .listed = (how & REMOTE_LISTED) != 0,
-                          .replaced = (how & REMOTE_LIST) != 0};
+                          .list = (how & REMOTE_LIST) != 0};
 }
 
 static void replace(struct remote_props *props, struct strmap *names, size_t index)
@@ -140,6 +141,9 @@ void remote_props_end(struct remote_props *props, bool may_bind)
         item->prop.conditional = bound;
         if (bound)
             item->prop.condition = props->condition;
+        /* Where it may be there, the others of its name may not. */
+        item->prop.unreadable = item->prop.unreadable || item->list;
+        item->replaced = item->list && !bound;
         if (!item->listed)
             replace(props, bound ? &own : &props->names, i);
     }

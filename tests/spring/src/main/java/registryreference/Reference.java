@@ -2,7 +2,6 @@ package registryreference;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -26,14 +25,12 @@ import org.springframework.boot.support.SystemEnvironmentPropertySourceEnvironme
 import org.springframework.cloud.bootstrap.config.BootstrapPropertySource;
 import org.springframework.cloud.bootstrap.config.PropertySourceBootstrapProperties;
 import org.springframework.core.env.ConfigurableEnvironment;
-import org.springframework.core.env.EnumerablePropertySource;
 import org.springframework.core.env.MutablePropertySources;
 import org.springframework.core.env.PropertiesPropertySource;
 import org.springframework.core.env.PropertySource;
 import org.springframework.core.env.SimpleCommandLinePropertySource;
 import org.springframework.core.env.StandardEnvironment;
 import org.springframework.core.env.SystemEnvironmentPropertySource;
-import org.springframework.core.io.ByteArrayResource;
 import org.springframework.core.io.ClassPathResource;
 import org.springframework.core.io.Resource;
 import org.springframework.validation.beanvalidation.LocalValidatorFactoryBean;
@@ -71,12 +68,7 @@ final class Reference {
 
     /** Remote configuration as the bootstrap context hands it over. */
     static List<PropertySource<?>> remote(String text) {
-        List<PropertySource<?>> result = new ArrayList<>();
-        for (PropertySource<?> source : yaml("remote",
-                new ByteArrayResource(text.getBytes(StandardCharsets.UTF_8)))) {
-            result.add(new BootstrapPropertySource<>((EnumerablePropertySource<?>) source));
-        }
-        return result;
+        return List.of(new BootstrapPropertySource<>(RemoteConfiguration.source(text)));
     }
 
     /**
@@ -119,15 +111,7 @@ final class Reference {
 
     /** Where Spring Cloud's PropertySourceBootstrapConfiguration puts them: first, unless they say no. */
     private static void insertRemote(MutablePropertySources sources, List<PropertySource<?>> remote) {
-        StandardEnvironment alone = new StandardEnvironment() {
-            @Override
-            protected void customizePropertySources(MutablePropertySources none) {
-                // nothing but the remote configuration
-            }
-        };
-        remote.forEach(alone.getPropertySources()::addLast);
-        PropertySourceBootstrapProperties wishes = new PropertySourceBootstrapProperties();
-        Binder.get(alone).bind("spring.cloud.config", Bindable.ofInstance(wishes));
+        PropertySourceBootstrapProperties wishes = wishes(remote);
         if (wishes.isAllowOverride() && wishes.isOverrideNone()) {
             remote.forEach(sources::addLast);
             return;
@@ -141,6 +125,20 @@ final class Reference {
                         remote.get(i));
             }
         }
+    }
+
+    /** What a remote configuration says of its own place. */
+    static PropertySourceBootstrapProperties wishes(List<PropertySource<?>> remote) {
+        StandardEnvironment alone = new StandardEnvironment() {
+            @Override
+            protected void customizePropertySources(MutablePropertySources none) {
+                // nothing but the remote configuration
+            }
+        };
+        remote.forEach(alone.getPropertySources()::addLast);
+        PropertySourceBootstrapProperties wishes = new PropertySourceBootstrapProperties();
+        Binder.get(alone).bind("spring.cloud.config", Bindable.ofInstance(wishes));
+        return wishes;
     }
 
     private ConfigurableEnvironment newEnvironment() {
