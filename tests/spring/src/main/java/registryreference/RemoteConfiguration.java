@@ -1,6 +1,8 @@
 package registryreference;
 
 import java.util.Map;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import org.springframework.cloud.bootstrap.config.PropertySourceLocator;
 import org.springframework.cloud.kubernetes.commons.config.SourceDataEntriesProcessor;
 import org.springframework.context.annotation.Bean;
@@ -19,6 +21,13 @@ public class RemoteConfiguration {
 
     /** The text, or null for none. Of the process: one application starts at a time. */
     static volatile String text;
+
+    /** Says of each duplicate key that there is one; held, so that it stays silent. */
+    private static final Logger SNAKE = Logger.getLogger("org.yaml.snakeyaml");
+
+    static {
+        SNAKE.setLevel(Level.OFF);
+    }
 
     private static final Environment CHARTS = profiles("ncp");
 

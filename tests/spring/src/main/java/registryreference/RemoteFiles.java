@@ -11,7 +11,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.logging.LogManager;
 import org.springframework.cloud.bootstrap.config.PropertySourceBootstrapProperties;
 import org.springframework.core.env.Environment;
 import org.springframework.core.env.MapPropertySource;
@@ -47,7 +46,6 @@ public final class RemoteFiles {
 
     /** Runs. */
     public static void main(String[] arguments) throws Exception {
-        LogManager.getLogManager().reset(); // SnakeYAML warns of each duplicate key
         RemoteGenerator generator = new RemoteGenerator(Long.parseLong(arguments[1]));
         RemoteFiles files = new RemoteFiles(arguments[0]);
         int count = Integer.parseInt(arguments[2]);
