@@ -477,6 +477,9 @@ static void test_properties(void **state)
                                             "A\n");
     expect_properties("\\\n# c\n\\\r\n\r\na=\\\n#1\n\\\n  b\n", "a=#1\nb=\n");
     expect_properties("a=\\udc00\n", "a=\xef\xbf\xbd\n");
+    /* Java reads the bytes as ISO 8859-1. */
+    expect_properties("\xc3\xbc=\xe2\x84\xaa\n",
+                      "\xc3\x83\xc2\xbc=\xc3\xa2\xc2\x84\xc2\xaa\n");
     struct kv data = {STR("a.properties"), STR("a=1\nb=2\\\n 3\nc=\\u00g0\n")};
     expect_data(STR(""), &data, 1,
                 "a=1\nb=23\nPROBLEM a.properties, line 4: \\u without four hexadecimal "

@@ -105,8 +105,8 @@ static size_t read_escape(struct scanner *s, char *out)
 }
 
 /* Up to the end of the line, or, for a name, up to what separates it from its value.
- * `out` has room for the rest of the text: an escape never stands for more bytes than it
- * takes. */
+ * The bytes are those of ISO 8859-1, whoever wrote them. `out` has room for twice the
+ * text: such a byte takes two, and an escape never stands for more than it takes. */
 static struct str read_part(struct scanner *s, bool name, char *out)
 {
     size_t n = 0;
@@ -118,7 +118,7 @@ static struct str read_part(struct scanner *s, bool name, char *out)
         if (c == '\\')
             n += read_escape(s, out + n);
         else
-            out[n++] = c;
+            n += put_utf8(out + n, (unsigned char)c);
     }
     return arena_str(s->arena, str_from(out, n));
 }
@@ -136,7 +136,7 @@ bool properties_parse(struct arena *arena, struct str text, properties_add *add,
                       void *context, unsigned *ret_line, const char **ret_problem)
 {
     struct scanner s = {arena, text, 0, 1, NULL};
-    char *scratch = arena_alloc(arena, text.n + 1, 1);
+    char *scratch = arena_alloc(arena, text.n + 1, 2);
     while (s.at < text.n && !arena->failed) {
         char c = text.p[s.at];
         if (is_blank(c)) {

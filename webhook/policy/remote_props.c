@@ -70,17 +70,21 @@ static void note(struct remote_props *props, struct str name, struct str value,
 static struct str own_name(struct arena *arena, struct str name)
 {
     static const struct str replacement = STR("\xef\xbf\xbd");
-    size_t nul = str_index(name, 0, '\0');
-    if (nul == name.n)
+    size_t nuls = 0;
+    for (size_t i = 0; i < name.n; i++)
+        nuls += name.p[i] == '\0' ? 1 : 0;
+    if (nuls == 0)
         return arena_str(arena, name);
-    struct str whole = STR("");
-    while (nul < name.n) {
-        whole = remote_concat(
-            arena, (const struct str[]){whole, str_first(name, nul), replacement}, 3);
-        name = str_skip(name, nul + 1);
-        nul = str_index(name, 0, '\0');
+    char *out = arena_alloc(arena, name.n + nuls * replacement.n, 1);
+    if (out == NULL)
+        return STR("");
+    size_t n = 0;
+    for (size_t i = 0; i < name.n; i++) {
+        bool nul = name.p[i] == '\0';
+        memcpy(out + n, nul ? replacement.p : name.p + i, nul ? replacement.n : 1);
+        n += nul ? replacement.n : 1;
     }
-    return remote_concat(arena, (const struct str[]){whole, name}, 2);
+    return str_from(out, n);
 }
 
 static bool may_keep(struct remote_props *props, size_t bytes, bool counts)

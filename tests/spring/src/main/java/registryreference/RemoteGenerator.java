@@ -85,7 +85,8 @@ final class RemoteGenerator {
                         .append(pick(List.of("docker", "ghcr", "do\\u0000cker", "dock\\\n er")))
                         .append(pick(List.of(".hostname", ".name", "[hostname]")))
                         .append(pick(List.of("=", ": ", " ")))
-                        .append(pick(List.of("a.example", "b.example", "", "\\u0041"))).append('\n');
+                        .append(pick(List.of("a.example", "b.example", "", "\\u0041",
+                                "\u00fc", "\u212a"))).append('\n');
             }
             return new File("nvcf-api.properties", out.toString());
         }
