@@ -105,6 +105,8 @@ static void nobody_is_excused_by_a_place(void **state)
         allowed(BASE, TAKEOVER NONE "true\nx: 2\n", TAKEOVER NONE "true\n", NULL));
     assert_true(allowed(BASE, TAKEOVER NONE "true\n", TAKEOVER, NULL));
     assert_false(allowed(BASE, TAKEOVER, TAKEOVER NONE "true\n", NULL));
+    assert_false(allowed(BASE, TAKEOVER,
+                         TAKEOVER "---\nspring.profiles: x\n" NONE "true\n", NULL));
 }
 
 /* What is wrong is told as what it is. */
