@@ -359,7 +359,7 @@ static void begun_bodies_make_room(void **state)
 static void little_for_connections(struct net_options *options)
 {
     options->threads = 2;
-    options->connection_bytes = 20 * 48 * 1024;
+    options->connection_bytes = 20 * 80 * 1024;
 }
 
 static void memory_bounds_connections(void **state)

@@ -1,6 +1,6 @@
 /* The limit and the plan; see memory.h.
  *
- * A fifth is for connections; an eighth for their small bodies; a tenth for bodies and
+ * A quarter is for connections; an eighth for their small bodies; a tenth for bodies and
  * answers beyond those; a tenth each for the values and for the decision of one large
  * review at a time; a sixteenth for the ConfigMaps that are kept. The rest is the program
  * (12 MiB, of which 10 are pages of files), what each worker takes for small reviews (2
@@ -104,14 +104,21 @@ static size_t part(uint64_t limit, unsigned divisor, size_t least)
     return bytes < least ? least : bytes < LARGEST ? (size_t)bytes : LARGEST;
 }
 
+/* Never 0, which would be no bound. */
+static size_t part_of_any(uint64_t limit, unsigned divisor)
+{
+    uint64_t bytes = limit / divisor;
+    return bytes < MIB ? MIB : bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
+}
+
 struct memory_plan memory_plan(uint64_t limit)
 {
     if (limit == 0)
         return (struct memory_plan){
             .large_bodies = LARGEST, .decision = LARGEST, .config_maps = LARGEST};
     return (struct memory_plan){
-        .connections = (size_t)(limit / 5),
-        .small_bodies = (size_t)(limit / 8),
+        .connections = part_of_any(limit, 4),
+        .small_bodies = part_of_any(limit, 8),
         .large_bodies = part(limit, 10, ONE_BODY),
         .decision = part(limit, 10, LEAST),
         .config_maps = part(limit, 16, LEAST / 2),

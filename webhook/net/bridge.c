@@ -214,6 +214,13 @@ static void received(struct conn *conn, const char *data, size_t n)
         conn_kill(conn);
 }
 
+/* Has libmicrohttpd bytes to read yet? */
+static bool has_unread(const struct conn *conn)
+{
+    int unread = 0;
+    return ioctl(conn->pair, SIOCOUTQ, &unread) == 0 && unread > 0;
+}
+
 /* Closes only our sending direction, since the answer may still be on its way; and only
  * once libmicrohttpd has read all: it takes a short read for an empty socket and,
  * watching edges, would not see an end that was there already. */
@@ -225,8 +232,7 @@ static bool pass_on_eof(struct conn *conn)
     if (conn->held || conn->exchange.queued ||
         conn->stirred_at == conn->worker->http_runs)
         return false; /* it may have requests in hand that it has not looked at */
-    int unread = 0;
-    if (ioctl(conn->pair, SIOCOUTQ, &unread) == 0 && unread > 0)
+    if (has_unread(conn))
         return false;
     (void)shutdown(conn->pair, SHUT_WR);
     conn->eof_fed = true;
@@ -234,8 +240,20 @@ static bool pass_on_eof(struct conn *conn)
     return true;
 }
 
+/* How much to read at once: until a request's header is known no more than one of the
+ * usual size, then what it lacks. What came behind it would wait in memory of ours. */
+static size_t read_most(const struct conn *conn, bool first)
+{
+    const struct exchange *x = &conn->exchange;
+    if (first)
+        return CONN_FIRST_BYTES - conn->asked;
+    if (!x->checked)
+        return CONN_FIRST_BYTES;
+    return x->length > x->body.size ? x->length - x->body.size : 0;
+}
+
 /* Reads until the client has no more or libmicrohttpd takes no more; nothing as long as
- * the client does not take what it was sent. */
+ * the client does not take what it was sent, or has to wait for its turn. */
 static bool pump(struct conn *conn)
 {
     struct worker *worker = conn->worker;
@@ -243,22 +261,27 @@ static bool pump(struct conn *conn)
     /* libmicrohttpd reads what is left in the pair by then, and nothing says so. */
     if (conn->pair >= 0 && conn->in.size != conn->in_at && worker->http_pending)
         moved = true;
-    size_t got = 0;
-    enum stream_result result = STREAM_DONE;
     const bool first = conn_first(conn);
-    const size_t most = first ? CONN_FIRST_BYTES - conn->asked : SIZE_MAX;
+    /* Requests that wait behind others do so in the kernel, at the client's expense. */
+    if (!first && conn->fed && conn->pair >= 0 && has_unread(conn))
+        return moved || worker->http_pending;
+    size_t got = 0, all = 0;
+    enum stream_result result = STREAM_DONE;
+    const size_t most = read_most(conn, first);
     const int reads = first ? READS_MAXIMUM : READS_REST;
-    for (int i = 0; i < reads && got <= most && result == STREAM_DONE &&
-                    conn->state == CONN_OPEN && conn->pair >= 0 && conn->readable &&
-                    !conn->peer_eof && conn->in.size == conn->in_at;
+    for (int i = 0;
+         i < reads && all <= most && result == STREAM_DONE && conn->state == CONN_OPEN &&
+         conn->pair >= 0 && conn->readable && !conn->peer_eof &&
+         conn->in.size == conn->in_at && !conn->held && conn->out_at == conn->out.size;
          i++) {
         size_t n = 0;
         result = stream_read(&conn->stream, worker->scratch + got, NET_SCRATCH - got, &n);
         got += n;
+        all += n;
         if (result == STREAM_DONE && conn->stream.drained && !conn->hangup)
             conn->readable = false;
         if (got > 0 && (got == NET_SCRATCH || result != STREAM_DONE || !conn->readable ||
-                        got > most || i == reads - 1)) {
+                        all > most || i == reads - 1)) {
             received(conn, worker->scratch, got);
             got = 0;
             moved = true;

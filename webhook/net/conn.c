@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "net/bridge.h"
+#include "net/hello.h"
 #include "net/http.h"
 #include "net/refusal.h"
 #include "net/tls.h"
@@ -173,10 +174,29 @@ static bool begin_tls(struct conn *conn)
     return conn->stream.ssl != NULL;
 }
 
+/* True when the handshake may go on. */
+static bool hello_fits(struct conn *conn)
+{
+    struct stream *stream = &conn->stream;
+    if (conn->plain || stream->hello_seen || stream->paused)
+        return true;
+    enum hello hello = hello_look(stream->fd, stream->retried);
+    stream->heard = stream->heard || hello == HELLO_WAIT || hello == HELLO_LARGE;
+    /* What has ended is OpenSSL's to judge, too. */
+    stream->hello_seen = hello == HELLO_GOOD || (hello != HELLO_LARGE && conn->hangup);
+    if (hello == HELLO_LARGE)
+        conn_kill(conn);
+    else if (!stream->hello_seen)
+        conn->readable = false;
+    return stream->hello_seen;
+}
+
 static bool shake(struct conn *conn, int64_t now)
 {
     if (!conn->readable)
         return false;
+    if (!hello_fits(conn))
+        return conn->state == CONN_DEAD;
     if (!conn->plain && conn->stream.ssl == NULL && !begin_tls(conn)) {
         conn_kill(conn);
         return true;

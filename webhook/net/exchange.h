@@ -23,6 +23,7 @@ struct exchange {
     enum net_route route;
     char path[EXCHANGE_PATH_MAXIMUM];
     size_t path_size;
+    size_t length; /* of the body, as the header says; SIZE_MAX in chunks */
     struct buf body;
     bool mapped;   /* the body has pages of its own: all that it may ever need */
     size_t small;  /* bytes of it, or of its beginning, that are counted as small ones */

@@ -141,6 +141,7 @@ void http_reset(struct conn *conn)
     give_back(conn);
     x->begun = x->checked = x->expects = x->queued = x->review = false;
     x->error = 0;
+    x->length = 0;
     x->path_size = 0;
 }
 
@@ -308,6 +309,7 @@ static enum MHD_Result begin(struct conn *conn, struct MHD_Connection *connectio
     x->checked = true;
     x->error = judge(conn, &head, method);
     conn->closing = head.wants_close || x->error == 400;
+    x->length = head.chunked || head.too_long ? SIZE_MAX : (size_t)head.length;
     if (x->error == 0) {
         /* All at once where it is small and known: no growing while it comes in. */
         if (head.length > 0 && head.length <= SMALL_BODY &&

@@ -11,7 +11,10 @@
 
 #define SEND_BUFFER    (64 * 1024)
 #define RECEIVE_BUFFER (128 * 1024)
-#define BACKLOG        1024
+/* Where memory is short. A usual request still fits, so that it needs no second turn. */
+#define SMALL_SEND_BUFFER    (16 * 1024)
+#define SMALL_RECEIVE_BUFFER (32 * 1024)
+#define BACKLOG              1024
 
 bool listen_parse(const char *text, struct listen_address *ret_address, struct err *err)
 {
@@ -65,7 +68,7 @@ static bool without_ipv6(const struct listen_address *address, int why)
            (why == EAFNOSUPPORT || why == EADDRNOTAVAIL);
 }
 
-static int try_open(struct listen_address *address)
+static int try_open(struct listen_address *address, bool small)
 {
     int fd =
         socket(address->at.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -73,7 +76,9 @@ static int try_open(struct listen_address *address)
         return -1;
     /* What a connection may have in the kernel, which doubles the numbers; unset it grows
      * to megabytes for each that reads nothing, and counts as this process's memory. */
-    int on = 1, off = 0, sent = SEND_BUFFER, received = RECEIVE_BUFFER;
+    int on = 1, off = 0;
+    int sent = small ? SMALL_SEND_BUFFER : SEND_BUFFER;
+    int received = small ? SMALL_RECEIVE_BUFFER : RECEIVE_BUFFER;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sent, sizeof(sent));
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &received, sizeof(received));
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
@@ -108,15 +113,15 @@ bool listen_free(const struct listen_address *address, struct err *err)
                              listen_port(address));
 }
 
-int listen_open(struct listen_address *address, struct err *err)
+int listen_open(struct listen_address *address, bool small_buffers, struct err *err)
 {
-    int fd = try_open(address);
+    int fd = try_open(address, small_buffers);
     if (fd < 0 && without_ipv6(address, errno)) {
         in_port_t port = address->at.v6.sin6_port;
         *address = (struct listen_address){.size = sizeof(address->at.v4)};
         address->at.v4.sin_family = AF_INET;
         address->at.v4.sin_port = port;
-        fd = try_open(address);
+        fd = try_open(address, small_buffers);
     }
     if (fd < 0)
         err_errno(err, errno, "cannot listen on port %u", listen_port(address));

@@ -28,7 +28,7 @@ bool listen_free(const struct listen_address *address, struct err *err);
  * the one that was bound, so that the next worker joins it. Where the machine has no
  * IPv6,
  * "[::]" becomes "0.0.0.0". */
-int listen_open(struct listen_address *address, struct err *err);
+int listen_open(struct listen_address *address, bool small_buffers, struct err *err);
 
 unsigned listen_port(const struct listen_address *address);
 

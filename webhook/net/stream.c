@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/hello.h"
+
 #define READ_AHEAD 16384u
 /* Key updates, or attempts to renegotiate, in a row without a byte of data between them.
  * OpenSSL handles them inside one SSL_read for as long as they come: a fast sender would
@@ -51,6 +53,20 @@ static bool took_long(const unsigned char *message, size_t size)
                         message[0] == SSL3_MT_CERTIFICATE_VERIFY);
 }
 
+/* It is looked at before OpenSSL reads it, which it must not have begun: nobody in order
+ * sends it unasked. */
+static void await_second_hello(struct stream *stream)
+{
+    char first;
+    stream->retried = true;
+    stream->hello_seen = false;
+    if (SSL_has_pending(stream->ssl) ||
+        recv(stream->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
+        stream->abused = true;
+        (void)shutdown(stream->fd, SHUT_RDWR);
+    }
+}
+
 /* OpenSSL tells of every message it reads or writes. */
 static void on_message(int sent, int version, int type, const void *message, size_t size,
                        SSL *ssl, void *context)
@@ -60,6 +76,8 @@ static void on_message(int sent, int version, int type, const void *message, siz
     if (type != SSL3_RT_HANDSHAKE)
         return;
     if (!stream->handshaken) {
+        if (sent && hello_is_retry(message, size))
+            await_second_hello(stream);
         if (sent && ASYNC_get_current_job() != NULL && took_long(message, size))
             (void)ASYNC_pause_job();
         return;
@@ -94,6 +112,8 @@ enum stream_result stream_handshake(struct stream *stream)
     stream->paused = n < 0 && SSL_want_async(stream->ssl);
     if (stream->paused)
         return STREAM_PAUSE;
+    if (stream->abused)
+        return STREAM_ERROR;
     if (n == 1) {
         stream->handshaken = true;
         (void)SSL_clear_mode(stream->ssl, SSL_MODE_ASYNC); /* records are no long parts */
@@ -117,7 +137,8 @@ bool stream_wants_output(const struct stream *stream)
 
 bool stream_heard(const struct stream *stream)
 {
-    return stream->ssl != NULL && BIO_number_read(SSL_get_rbio(stream->ssl)) > 0;
+    return stream->heard ||
+           (stream->ssl != NULL && BIO_number_read(SSL_get_rbio(stream->ssl)) > 0);
 }
 
 enum stream_result stream_read(struct stream *stream, void *to, size_t size,

@@ -21,8 +21,12 @@ struct stream {
     int fd;
     SSL *ssl; /* NULL without TLS */
     bool handshaken;
-    bool paused; /* in the middle of a handshake's step */
-    bool abused; /* too many messages that carry no data: it is over */
+    bool heard;      /* before OpenSSL has read anything */
+    bool hello_seen; /* the ClientHello that is awaited was looked at (hello.h), … */
+    bool retried;    /* … and it is the second */
+    bool paused;     /* in the middle of a handshake's step */
+    bool
+        abused; /* too many messages that carry no data, or one out of turn: it is over */
     unsigned idle_messages;
     bool drained; /* the last read took all that the socket had: no need to ask again */
 };

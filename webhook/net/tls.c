@@ -28,7 +28,8 @@
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"                         \
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"                         \
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-#define TICKET_SECONDS 3600
+#define TICKET_SECONDS       3600
+#define CLIENT_CHAIN_MAXIMUM 32768 /* of certificates that a client shows */
 /* The sanitizers do not know that OpenSSL changes stacks: one fails, the other says so in
  * the middle of our log. test_net_stream.c asks for it under the second all the same. */
 #define STEPWISE (!NRW_SANITIZED)
@@ -220,6 +221,7 @@ static bool configure(SSL_CTX *ctx, bool clients, struct err *err)
      * the job's small stack, and what they need of it is theirs to say. */
     if (STEPWISE && !clients && ASYNC_is_capable())
         SSL_CTX_set_mode(ctx, SSL_MODE_ASYNC);
+    SSL_CTX_set_max_cert_list(ctx, CLIENT_CHAIN_MAXIMUM);
     SSL_CTX_set_read_ahead(ctx, 1); /* one read(2) for a record's header and body */
     static const unsigned char session_context[] = "nvcf-registry-webhook";
     SSL_CTX_set_session_id_context(ctx, session_context, sizeof(session_context) - 1);

@@ -8,7 +8,6 @@
 #include "policy/remote_text.h"
 #include "policy/remote_tree.h"
 
-#define TREE_LIMIT (64u << 20)
 #define TOLD_LIMIT 1024u /* of what is wrong in several files */
 
 /* Far beyond what anybody writes (a ConfigMap has at most 1 MiB), and little enough for a
@@ -327,7 +326,8 @@ static bool read_data_key(struct flat *flat, const struct kv *entry,
     struct remote_reading *reading = &flat->reading;
     struct str problem = STR("");
     struct str limit = STR("");
-    arena_init(&tree, TREE_LIMIT);
+    /* Of what the decision may take: otherwise each data key could have as much again. */
+    arena_init(&tree, reading->arena->maximum - reading->arena->used);
     reading->tree = &tree;
     reading->problem = reading->limit = NULL;
     reading->limit_line = 0;
@@ -336,6 +336,7 @@ static bool read_data_key(struct flat *flat, const struct kv *entry,
     read_entry(flat, entry, &problem, &limit);
     remote_config_tell(reading->arena, &config->problem, entry->key, ", ", problem);
     remote_config_tell(reading->arena, &config->limit, entry->key, ", ", limit);
+    reading->arena->full = reading->arena->full || tree.full;
     return !tree.failed;
 }
 
