@@ -42,6 +42,7 @@ struct fixture {
     struct cluster *cluster;
     struct app_cluster options;
     char kubeconfig[64];
+    size_t decision; /* what one in the turn may take; 0: 64 MiB */
 };
 
 static void on_policy(void *context, const struct policy *policy)
@@ -356,6 +357,31 @@ static void a_denial_is_confirmed(void **state)
     "{\"x.yaml\":\"nvcf: {registries: {recognized: {container: {docker: "                \
     "{hostname: m.example}}}}}\"}"
 
+static const char *answered(struct fixture *it, enum admit_endpoint endpoint,
+                            const char *body)
+{
+    static struct handlers handlers;
+    handlers = (struct handlers){.snapshots = it->app.snapshots,
+                                 .decision = it->decision > 0 ? it->decision : 64u << 20,
+                                 .health = &it->app.health,
+                                 .metrics = it->app.metrics,
+                                 .cluster = it->cluster};
+    struct net_response response = {.status = 200};
+    buf_init(&response.body, 1u << 20);
+    admission_answer(&handlers, endpoint, str_of(body), &response);
+    struct str text = buf_view(&response.body);
+    bool allowed = str_find(text, STR("\"allowed\":true")) < text.n;
+    bool denied = str_find(text, STR("\"allowed\":false")) < text.n;
+    bool collides = str_find(text, STR("BuiltinCollision")) < text.n;
+    bool opaque = str_find(text, STR("OpaqueSource")) < text.n;
+    bool patched = str_find(text, STR("JSONPatch")) < text.n;
+    buf_done(&response.body);
+    assert_true(allowed != denied && patched == (allowed && endpoint == ADMIT_MUTATE));
+    if (denied)
+        return collides ? "collision" : opaque ? "denied: opaque" : "denied";
+    return opaque ? "opaque" : "yes";
+}
+
 static const char *allowed_by(struct fixture *it, const char *env, const char *env_from)
 {
     static char body[8192];
@@ -369,26 +395,7 @@ static const char *allowed_by(struct fixture *it, const char *env, const char *e
              "{\"template\":{\"spec\":{\"containers\":[{\"name\":\"helm-nvcf-api\","
              "\"env\":[%s],\"envFrom\":[%s]}]}}}}}}",
              env, env_from);
-    static struct handlers handlers;
-    handlers = (struct handlers){.snapshots = it->app.snapshots,
-                                 .decision = 64u << 20,
-                                 .health = &it->app.health,
-                                 .metrics = it->app.metrics,
-                                 .cluster = it->cluster};
-    struct net_response response = {.status = 200};
-    buf_init(&response.body, 1u << 20);
-    admission_answer(&handlers, ADMIT_MUTATE, str_of(body), &response);
-    struct str text = buf_view(&response.body);
-    bool allowed = str_find(text, STR("\"allowed\":true")) < text.n;
-    bool denied = str_find(text, STR("\"allowed\":false")) < text.n;
-    bool collides = str_find(text, STR("BuiltinCollision")) < text.n;
-    bool opaque = str_find(text, STR("OpaqueSource")) < text.n;
-    bool patched = str_find(text, STR("JSONPatch")) < text.n;
-    buf_done(&response.body);
-    assert_true(allowed != denied && patched == allowed);
-    if (denied)
-        return collides ? "collision" : "denied";
-    return opaque ? "opaque" : "yes";
+    return answered(it, ADMIT_MUTATE, body);
 }
 
 /* With these in the cache. */
@@ -441,11 +448,43 @@ static void what_is_not_kept_is_looked_at(void **state)
     /* Too large, and too late. */
     api_set_huge(it->server, get, 200,
                  MAP("nvcf", "extra", "2", "{\"" DOCKER "\":\"m.example\"}"), 5u << 20);
-    assert_string_equal(allowed_by(it, "", FROM("extra")), "opaque");
+    assert_string_equal(allowed_by(it, "", FROM("extra")), "denied: opaque");
     api_set_silent(it->server, get);
     int64_t since = clock_mono_millis();
     assert_string_equal(allowed_by(it, "", FROM("extra") "," FROM("gone")), "opaque");
     assert_in_range(clock_mono_millis() - since, 400, 1500);
+}
+
+/* Of so many empty keys, and what matters beside them. */
+static char *of_many_keys(const char *name, size_t count)
+{
+    NRW_AUTO_BUF struct buf out;
+    buf_init(&out, 4u << 20);
+    buf_printf(&out,
+               "{\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"%s\",\"namespace\":"
+               "\"nvcf\",\"resourceVersion\":\"2\"},\"data\":{\"" DOCKER
+               "\":\"m.example\"",
+               name);
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&out, ",\"k%zu\":\"\"", i);
+    buf_text(&out, "}}");
+    return buf_steal(&out, NULL);
+}
+
+/* Whoever could put a registry past the policy by what is beside it would. */
+static void what_is_too_heavy_is_denied(void **state)
+{
+    struct fixture *it = *state;
+    const char *get = "GET " MAPS "/extra";
+    start_with(it, LIST(""), 0);
+    char *heavy = of_many_keys("extra", 45000);
+    api_set(it->server, get, 200, heavy);
+    assert_string_equal(allowed_by(it, "", FROM("extra")), "collision");
+    it->decision = 4u << 20;
+    assert_string_equal(allowed_by(it, "", FROM("extra")), "denied: opaque");
+    assert_string_equal(allowed_by(it, "", FROM("gone") "," FROM("extra")),
+                        "denied: opaque");
+    mem_free(heavy);
 }
 
 /* A ConfigMap that names the remote configuration, which is looked at then; and a known
@@ -600,6 +639,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(readiness, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_denial_is_confirmed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_kept_is_looked_at, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_too_heavy_is_denied, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_look_leads_to_the_next, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_profile_has_a_sibling, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_so_many_are_looked_at, set_up, tear_down),

@@ -19,6 +19,7 @@ struct admit_input {
     struct str body;
     const struct policy *policy;
     const struct config_maps *config_maps; /* may be NULL: none is known */
+    bool config_maps_beyond; /* one that was to be read live is larger than may be read */
     struct str policy_namespace,
         policy_name; /* the policy ConfigMap's, so that it is judged */
 };

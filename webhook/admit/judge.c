@@ -116,6 +116,7 @@ static bool judge_deployment(struct arena *arena, const struct admit_input *inpu
     if (!object_workload(arena, target, review->name_space, review->object,
                          review->old_object, input->config_maps, &workload))
         return err_nomem(err);
+    workload.beyond = workload.beyond || input->config_maps_beyond;
     /* What was no target before was never judged: its faults are not old ones. Otherwise
      * a label taken off, a change, and the label put back would lead past the policy. */
     workload.unchanged =

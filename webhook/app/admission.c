@@ -110,7 +110,8 @@ static void answer_error(struct handlers *handlers, const struct admit_input *in
 /* Helm writes a ConfigMap milliseconds before the Deployment that refers to it, and the
  * watch may be later than that: what a denial rested on is looked at once more, live, and
  * decided again when it was old. So is what the cache does not keep: a ConfigMap of any
- * other name. What is found may name more (a remote configuration), or make a denial. */
+ * other name. What is found may name more (a remote configuration), or make a denial. So
+ * does what is too large to be read even in the turn: anything may be behind it. */
 static bool confirm(struct handlers *handlers, const struct admit_input *input,
                     struct arena *arena, struct buf *answer,
                     struct admit_outcome *outcome, struct err *err)
@@ -129,13 +130,18 @@ static bool confirm(struct handlers *handlers, const struct admit_input *input,
             config_maps_free(newer);
             return err_set(err, ERR_LIMIT, "the ConfigMaps that it refers to are large");
         }
-        if (newer == NULL)
+        if (newer == NULL && !look.limited)
             break;
-        config_maps_free(fresh);
-        fresh = newer;
-        again.config_maps = fresh;
+        if (newer != NULL) {
+            config_maps_free(fresh);
+            fresh = newer;
+            again.config_maps = fresh;
+        }
+        again.config_maps_beyond = look.limited;
         buf_clear(answer);
         good = admit_review(arena, &again, answer, outcome, err);
+        if (look.limited)
+            break; /* nothing more is read */
     }
     return good;
 }

@@ -141,10 +141,11 @@ static void report_beyond(struct reader *reader, const struct place *place)
         reader, FINDING_OPAQUE_SOURCE, place, STR(""),
         arena_printf(reader->arena,
                      "envFrom and the references in env bring in more variables than the "
-                     "%u that are looked at here (%u for each that cannot be read): what "
-                     "is behind them can set a registry",
+                     "%u that are looked at here (%u for each that cannot be read), or "
+                     "ConfigMaps that are larger than what is looked at here: what is "
+                     "behind them can set a registry",
                      ENTRIES_MAXIMUM, UNREAD_ENTRIES),
-        "bring in fewer ConfigMaps and Secrets");
+        "bring in fewer or smaller ConfigMaps and Secrets");
 }
 
 /* Its place among those that were met, 0 until it was read. The length keeps a name and

@@ -90,7 +90,8 @@ struct workload {
     struct str policy;   /* annotation nvcf-registry-webhook/policy, or null */
     struct str
         old_injected; /* the same of oldObject, or null; used when `injected` is null */
-    bool beyond;    /* it brings in more than is looked at: what it says cannot be told */
+    bool beyond; /* it brings in more than is looked at, or what is larger: what it says
+                    cannot be told */
     bool unchanged; /* UPDATE, and env, envFrom, args and command equal those of oldObject
                      */
     const struct config_map *config_maps; /* all that are known in the namespace */
