@@ -43,6 +43,7 @@ struct fixture {
     struct app_cluster options;
     char kubeconfig[64];
     size_t decision; /* what one in the turn may take; 0: 64 MiB */
+    size_t maximum;  /* bytes of ConfigMaps that are kept; 0: 1 MiB */
 };
 
 static void on_policy(void *context, const struct policy *policy)
@@ -81,7 +82,8 @@ static bool join(struct fixture *it, struct err *err)
                                         .health = &it->app.health,
                                         .metrics = it->app.metrics,
                                         .listen = "127.0.0.1:0",
-                                        .config_maps_maximum = 1u << 20};
+                                        .config_maps_maximum =
+                                            it->maximum > 0 ? it->maximum : 1u << 20};
     it->cluster = cluster_new(&setup, err);
     return it->cluster != NULL;
 }
@@ -546,6 +548,50 @@ static void a_profile_has_a_sibling(void **state)
     assert_string_equal(allowed_by(it, env, ""), "yes");
 }
 
+/* A sibling of that text is made, of which the base has a fault that does not count. */
+static const char *sibling_by(struct fixture *it, const char *yaml)
+{
+    char body[2048];
+    snprintf(body, sizeof(body),
+             "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\","
+             "\"request\":{\"uid\":\"1\",\"kind\":{\"group\":\"\",\"version\":\"v1\","
+             "\"kind\":\"ConfigMap\"},\"namespace\":\"nvcf\",\"name\":\"" SIBLING "\","
+             "\"operation\":\"CREATE\",\"object\":" MAP("nvcf", SIBLING, "1",
+                                                        "{\"a.yaml\":\"%s\"}") "}}",
+             yaml);
+    return answered(it, ADMIT_VALIDATE, body);
+}
+
+#define NONE "spring.cloud.config.override-none: "
+#define LAST                                                                             \
+    "{\"x.yaml\":\"nvcf.registries.recognized.container.docker.hostname: "               \
+    "m.example\\n" NONE "true\"}"
+
+/* Whoever fills the cache leads no sibling past the base that is left out of it. */
+static void a_base_that_is_left_out_is_looked_at(void **state)
+{
+    struct fixture *it = *state;
+    const char *get = "GET " MAPS "/nvcf-api-remote-config";
+    const char *list = LIST(MAP("nvcf", "nvcf-api-remote-config", "2", LAST));
+    start_with(it, list, 1);
+    assert_string_equal(sibling_by(it, NONE "false"), "collision");
+    assert_int_equal(LOOKED(it), 0);
+    cluster_free(it->cluster);
+    it->cluster = NULL;
+    it->maximum = 1;
+    start_with(it, list, 0);
+    api_set(it->server, get, 200, MAP("nvcf", "nvcf-api-remote-config", "2", LAST));
+    assert_string_equal(sibling_by(it, NONE "false"), "collision");
+    assert_int_equal(LOOKED(it), 1);
+    assert_string_equal(sibling_by(it, "x: 1"), "yes");
+    api_set_huge(it->server, get, 200, MAP("nvcf", "nvcf-api-remote-config", "2", LAST),
+                 5u << 20);
+    assert_string_equal(sibling_by(it, NONE "false"), "denied");
+    assert_string_equal(sibling_by(it, "x: 1"), "yes");
+    api_set(it->server, get, 404, API_STATUS("404", "NotFound", "none"));
+    assert_string_equal(sibling_by(it, NONE "false"), "yes");
+}
+
 static void only_so_many_are_looked_at(void **state)
 {
     struct fixture *it = *state;
@@ -642,6 +688,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_too_heavy_is_denied, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_look_leads_to_the_next, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_profile_has_a_sibling, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_base_that_is_left_out_is_looked_at, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(only_so_many_are_looked_at, set_up, tear_down),
         cmocka_unit_test_setup_teardown(admissions_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(allocations_fail, set_up, tear_down),

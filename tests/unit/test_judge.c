@@ -32,6 +32,9 @@ static json_t *config_map(const char *name, const char *yaml)
 }
 
 static char told[4096]; /* messages and advice of the last one */
+static bool some;       /* the cache has left some out */
+static bool beyond;     /* what was to be read live is too large */
+static char noted[256]; /* what the last one would have read live */
 
 /* Is the ConfigMap let through, with that one known? `old`, `base`: NULL for none. */
 static bool allowed(const char *name, const char *new, const char *old, const char *base)
@@ -40,6 +43,8 @@ static bool allowed(const char *name, const char *new, const char *old, const ch
         policy_doc_new(str_of(policy_text), NULL);
     NRW_AUTO_CONFIG_MAPS struct config_maps *known = config_maps_new();
     assert_true(doc != NULL && doc->policy != NULL && known != NULL);
+    if (some)
+        config_maps_are_some(known);
     if (base != NULL) {
         json_t *object = config_map(BASE, base);
         assert_true(config_maps_add(known, STR("nvcf"), object));
@@ -62,8 +67,12 @@ static bool allowed(const char *name, const char *new, const char *old, const ch
                                       .policy = doc->policy,
                                       .policy_namespace = STR(""),
                                       .policy_name = STR(""),
-                                      .config_maps = known};
+                                      .config_maps = known,
+                                      .config_maps_beyond = beyond};
     assert_true(judge_object(&arena, &input, &review, &judged, NULL));
+    assert_true(judged.config_map_count <= 1);
+    struct str first = judged.config_map_count > 0 ? judged.config_map_names[0] : STR("");
+    snprintf(noted, sizeof(noted), "%.*s", STR_ARG(first));
     told[0] = '\0';
     for (size_t i = 0; i < findings_count(&judged.decision.findings); i++) {
         const struct finding *finding = findings_at(&judged.decision.findings, i);
@@ -109,6 +118,35 @@ static void nobody_is_excused_by_a_place(void **state)
                          TAKEOVER "---\nspring.profiles: x\n" NONE "true\n", NULL));
 }
 
+/* That the cache left it out does not make it absent. */
+static void a_base_that_is_not_known(void **state)
+{
+    (void)state;
+    assert_true(allowed(SIBLING, NONE "false\n", "x: 1\n", NULL));
+    assert_string_equal(noted, ""); /* all are known: it is not there */
+    some = true;
+    assert_true(allowed(SIBLING, NONE "false\n", "x: 1\n", NULL));
+    assert_string_equal(noted, BASE);
+    assert_true(allowed(SIBLING, NONE "false\n", NULL, NULL));
+    assert_string_equal(noted, BASE);
+    assert_true(allowed(SIBLING, NONE "false\n", NULL, "x: 1\n"));
+    assert_string_equal(noted, ""); /* it is known */
+    assert_true(allowed(SIBLING, NONE "false\n", NONE "false\n", NULL));
+    assert_string_equal(noted, ""); /* nothing changes */
+    assert_true(allowed(BASE, NONE "false\n", "x: 1\n", NULL));
+    assert_true(allowed("a-env", "x: 2\n", "x: 1\n", NULL));
+    assert_string_equal(noted, "");
+    beyond = true;
+    assert_false(allowed(SIBLING, NONE "false\n", "x: 1\n", NULL));
+    assert_non_null(strstr(told, BASE ": it is larger than what is looked at here"));
+    assert_false(allowed(SIBLING, "x: 1\n", NONE "true\n", NULL));
+    assert_false(allowed(SIBLING, NONE "false\n", NULL, NULL));
+    assert_true(allowed(SIBLING, NONE "false\n", NONE "false\n", NULL));
+    assert_true(allowed(SIBLING, "x: 2\n", "x: 1\n", NULL)); /* nothing to complete */
+    assert_true(allowed(SIBLING, NONE "false\n", NULL, "x: 1\n"));
+    some = beyond = false;
+}
+
 /* What is wrong is told as what it is. */
 static void messages(void **state)
 {
@@ -138,6 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sibling_moves_what_is_there),
+        cmocka_unit_test(a_base_that_is_not_known),
         cmocka_unit_test(messages),
         cmocka_unit_test(nobody_is_excused_by_a_place),
     };

@@ -31,7 +31,8 @@ struct admit_outcome {
     bool allowed, changed;
     const char *decision; /* allow, deny, patch, skip, audit: from a fixed set */
     /* ConfigMaps that a Deployment refers to and that a live look could tell more about:
-     * those that are not known; for a denial, which a newer one could lift, all. */
+     * those that are not known; for a denial, which a newer one could lift, all. Of the
+     * sibling of a remote configuration its base, where that may be there unknown. */
     const struct str *config_map_names;
     size_t config_map_count;
     struct findings findings;

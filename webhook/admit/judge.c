@@ -197,7 +197,8 @@ static unsigned ways_of(const struct config_map *map, unsigned by_name)
 struct alone {
     const struct config_map *map, *old_map; /* the latter may be NULL */
     const struct config_map *base; /* a profile's sibling completes it; or NULL */
-    unsigned by_name; /* AS_…; both: "…-remote-config-env" can be either */
+    struct str base_beyond; /* the base's name, where it is too large to be read; or "" */
+    unsigned by_name;       /* AS_…; both: "…-remote-config-env" can be either */
 };
 
 static bool judge_as_env(struct arena *arena, const struct admit_input *input,
@@ -230,6 +231,11 @@ static bool put_on_base(struct arena *arena, struct str prefix, const struct alo
             remote_maps_join(arena, alone->old_map, &old_own, true, old_remote));
 }
 
+static bool says_any(const struct remote_config *remote)
+{
+    return remote->prop_count > 0 || remote->ranked;
+}
+
 static bool judge_as_remote(struct arena *arena, const struct admit_input *input,
                             const struct policy_target *target, const struct alone *alone,
                             struct decision *ret_decision, bool *ret_concerned)
@@ -241,8 +247,11 @@ static bool judge_as_remote(struct arena *arena, const struct admit_input *input
         (has_old && !remote_maps_read_one(arena, target->prefix, alone->old_map,
                                           &old_budget, &old_remote)))
         return false;
-    if (alone->base != NULL && (remote.prop_count + old_remote.prop_count > 0 ||
-                                remote.ranked || old_remote.ranked)) {
+    const bool completes = says_any(&remote) || says_any(&old_remote);
+    if (completes && alone->base_beyond.n > 0)
+        remote_config_tell(arena, &remote.limit, alone->base_beyond, ": ",
+                           STR("it is larger than what is looked at here"));
+    if (completes && alone->base != NULL) {
         if (!put_on_base(arena, target->prefix, alone, &budget, &remote, &old_remote))
             return false;
         has_old = true;
@@ -298,6 +307,30 @@ static bool judge_ways(struct arena *arena, const struct admit_input *input,
     return true;
 }
 
+/* Its name, where a sibling's base is not known and yet may be there: the cache leaves
+ * some out. An update that changes no data is judged the same without it. */
+static struct str unseen_base(const struct admit_input *input,
+                              const struct review *review, const struct alone *alone,
+                              struct str base)
+{
+    bool absent = input->config_maps != NULL && config_maps_is_whole(input->config_maps);
+    const json_t *data = json_object_get(review->object, "data");
+    const json_t *old = json_object_get(review->old_object, "data");
+    bool same = alone->old_map != NULL && (data == old || json_equal(data, old) == 1);
+    return str_is_null(base) || alone->base != NULL || absent || same ? STR("") : base;
+}
+
+/* To be looked at live, and then it is judged again. */
+static bool note_base(struct arena *arena, const struct review *review, struct str base,
+                      struct judged *judged)
+{
+    struct to_look_at to = {.arena = arena, .name_space = review->name_space};
+    bool good = note_name(&to, base);
+    judged->config_map_names = to.names.items;
+    judged->config_map_count = to.names.count;
+    return good;
+}
+
 static bool judge_config_map(struct arena *arena, const struct admit_input *input,
                              struct review *review, struct judged *judged,
                              struct err *err)
@@ -318,13 +351,17 @@ static bool judge_config_map(struct arena *arena, const struct admit_input *inpu
     bool is_remote = remote_maps_named(map.name);
     bool is_env = str_ends(map.name, STR("-env"));
     struct str base = remote_maps_base(map.name);
-    const struct alone alone = {
+    struct alone alone = {
         .map = &map,
         .old_map = has_old ? &old_map : NULL,
         .base = str_is_null(base) || input->config_maps == NULL
                     ? NULL
                     : config_maps_find(input->config_maps, review->name_space, base),
+        .base_beyond = STR(""),
         .by_name = (is_remote ? AS_REMOTE : 0u) | (is_env || !is_remote ? AS_ENV : 0u)};
+    const struct str unseen = unseen_base(input, review, &alone, base);
+    if (input->config_maps_beyond)
+        alone.base_beyond = unseen;
     /* One of another name that says nothing about registries is not looked at, whoever
      * labels it. */
     const struct policy_target *by_label =
@@ -335,8 +372,9 @@ static bool judge_config_map(struct arena *arena, const struct admit_input *inpu
     for (size_t i = 0; i < input->policy->target_count; i++) {
         const struct policy_target *target = &input->policy->targets[i];
         if (str_eq(target->name_space, review->name_space) &&
-            !judge_ways(arena, input, target, &alone, target == by_label, &heaviest,
-                        judged))
+            (!judge_ways(arena, input, target, &alone, target == by_label, &heaviest,
+                         judged) ||
+             !note_base(arena, review, unseen, judged)))
             return err_nomem(err);
     }
     return findings_own(arena, &judged->decision.findings) || err_nomem(err);
