@@ -592,6 +592,47 @@ static void a_base_that_is_left_out_is_looked_at(void **state)
     assert_string_equal(sibling_by(it, NONE "false"), "yes");
 }
 
+static bool whole(struct fixture *it)
+{
+    NRW_AUTO_SNAPSHOT struct snapshot now;
+    snapshots_take(it->app.snapshots, &now);
+    return config_maps_is_whole(now.config_maps);
+}
+
+/* So many are there, none of which is kept, and then none. */
+static void come_and_go(struct fixture *it, size_t count)
+{
+    NRW_AUTO_BUF struct buf list;
+    buf_init(&list, 1u << 20);
+    buf_text(&list, "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&list,
+                   "%s{\"metadata\":{\"name\":\"m%zu-env\",\"namespace\":\"nvcf\","
+                   "\"uid\":\"u\",\"resourceVersion\":\"1\"}}",
+                   i > 0 ? "," : "", i);
+    assert_true(buf_text(&list, "]}"));
+    cluster_free(it->cluster);
+    it->maximum = 1;
+    /* Each watch ends at once in another list. */
+    api_set(it->server, "WATCH " MAPS, 410, API_STATUS("410", "Expired", "too old"));
+    start_with(it, list.data, 0);
+    assert_true(AWAIT(!whole(it)));
+    api_set(it->server, "GET " MAPS, 200, LIST(""));
+    size_t lists = api_count(it->server, "GET " MAPS);
+    assert_true(AWAIT(api_count(it->server, "GET " MAPS) > lists + 1));
+}
+
+/* Of those that were left out only so many names are remembered: beyond that it is not
+ * believed that all of them are gone. */
+static void what_was_left_out_is_remembered(void **state)
+{
+    struct fixture *it = *state;
+    come_and_go(it, 1000);
+    assert_true(AWAIT(whole(it)));
+    come_and_go(it, 1001);
+    assert_false(whole(it));
+}
+
 static void only_so_many_are_looked_at(void **state)
 {
     struct fixture *it = *state;
@@ -689,6 +730,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_look_leads_to_the_next, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_profile_has_a_sibling, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_base_that_is_left_out_is_looked_at, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_was_left_out_is_remembered, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(only_so_many_are_looked_at, set_up, tear_down),
         cmocka_unit_test_setup_teardown(admissions_are_told, set_up, tear_down),

@@ -42,6 +42,7 @@ struct fixture {
     pthread_mutex_t lock;
     char told[4096];
     unsigned refuse; /* so many on_change say no */
+    bool (*needed)(void *context, const json_t *object);
 };
 
 static bool on_change(void *context, const struct kube_change *change)
@@ -96,6 +97,7 @@ static void begin(struct fixture *it, const struct script_step *steps, size_t n,
     it->loop = kube_loop_new(it->client, &err);
     struct kube_watch_options options = {.resource = &kube_configmaps,
                                          .name_space = "ns",
+                                         .needed = it->needed,
                                          .on_change = on_change,
                                          .context = it};
     it->watch = kube_watch_new(it->loop, &options, &err);
@@ -159,6 +161,31 @@ static void pages_and_resume(void **state)
     struct fixture it = {.refuse = 0};
     begin(&it, steps, NRW_COUNT(steps), 60000);
     expect(&it, "+a +b +c SYNCED ~a -b +d ", 5);
+}
+
+static bool not_x(void *context, const json_t *object)
+{
+    (void)context;
+    return kube_meta(object, "name")[0] != 'x';
+}
+
+/* Neither told nor remembered, so that it cannot be missed later; the others are. */
+static void what_is_not_needed(void **state)
+{
+    (void)state;
+    static const struct script_step steps[] = {
+        {"limit=2 ", LIST("10", META("a", "1") "," META("x", "2")), 0},
+        {"resourceVersion=10&watch=true",
+         OK(EVENT("MODIFIED", META("x", "11")) EVENT("ADDED", META("x2", "12"))
+                EVENT("DELETED", META("x", "13")) EVENT("ADDED", META("b", "14"))
+                    EVENT("DELETED", META("b", "15")) EVENT("ERROR", STATUS("410"))),
+         0},
+        {"limit=2 ", LIST("20", META("c", "16")), 0},
+        QUIET,
+    };
+    struct fixture it = {.needed = not_x};
+    begin(&it, steps, NRW_COUNT(steps), 60000);
+    expect(&it, "+a SYNCED +b -b +c -a ", 4);
 }
 
 static void gone_as_status(void **state)
@@ -385,6 +412,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_and_resume),
+        cmocka_unit_test(what_is_not_needed),
         cmocka_unit_test(gone_as_status),
         cmocka_unit_test(gone_as_event),
         cmocka_unit_test(nonsense_lists_again),

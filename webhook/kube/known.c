@@ -35,21 +35,22 @@ bool known_take(struct known *known, const json_t *object)
     NRW_AUTO_BUF struct buf key;
     if (!print_key(object, &key))
         return false;
-    if (known->seen != NULL &&
+    const json_t *before = json_object_get(known->told, key.data);
+    bool remembers = before != NULL || json_object_size(known->told) < KNOWN_MAXIMUM;
+    if (remembers && known->seen != NULL &&
         json_object_set_new(known->seen, key.data, json_null()) != 0)
         return false;
-    const json_t *before = json_object_get(known->told, key.data);
     json_t *now = json_sprintf("%s/%s", kube_meta(object, "uid"),
                                kube_meta(object, "resourceVersion"));
     if (now == NULL)
         return false;
     bool good = true;
-    if (before == NULL)
+    if (before == NULL && remembers)
         good = json_object_set_new(known->told, key.data, json_null()) == 0;
     if (good && (before == NULL || !json_equal(before, now)))
         good = known->tell(known->context, before == NULL ? KNOWN_NEW : KNOWN_CHANGED,
                            object) &&
-               json_object_set(known->told, key.data, now) == 0;
+               (!remembers || json_object_set(known->told, key.data, now) == 0);
     json_decref(now);
     return good;
 }

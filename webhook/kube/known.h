@@ -1,11 +1,19 @@
 /* What a watch has told so far: name → uid/resourceVersion. With it a new list tells only
  * what changed, and also what is gone. Pure but for the callback; not shared between
- * threads. */
+ * threads.
+ *
+ * Only so many are remembered. One that is new beyond that is told each time it is seen,
+ * as new, and that it went away between two lists is not noticed. */
 #ifndef NRW_KUBE_KNOWN_H
 #define NRW_KUBE_KNOWN_H
 
 #include <jansson.h>
 #include <stdbool.h>
+
+/* Who may create objects decides how many there are and how long their names. Of names as
+ * long as they can be so many take 9 MiB while a list is under way, and no namespace has
+ * a hundredth of them that are honest. */
+#define KNOWN_MAXIMUM 10000u
 
 enum known_change { KNOWN_NEW, KNOWN_CHANGED, KNOWN_GONE };
 /* False: it could not be taken. */
@@ -13,7 +21,7 @@ typedef bool known_tell(void *context, enum known_change change, const json_t *o
 
 struct known {
     json_t *told; /* "namespace/name" → "uid/resourceVersion"; null: to be told again */
-    json_t *seen; /* the keys of the list under way, or NULL */
+    json_t *seen; /* those of these that the list under way has had, or NULL */
     known_tell *tell;
     void *context;
 };

@@ -15,13 +15,17 @@
 #define RETRY_MS           500
 #define MAP_WEIGHT         16384u /* each counts: what is done with them takes time, too */
 #define KEY_WEIGHT         256u
+/* Names of those that were too much to keep: half a MiB. When more were, nobody can tell
+ * when the last of them is gone. */
+#define LEFT_OUT_MAXIMUM 1000u
 
 struct place {
     struct kube_sources *sources;
     char *name;
     struct kube_watch *watch;
-    json_t *maps;     /* name → object */
-    json_t *left_out; /* the names of those that were too much to keep */
+    json_t *maps;       /* name → object */
+    json_t *left_out;   /* the names of those that were too much to keep */
+    bool more_left_out; /* there were more than are remembered; stays so */
     bool listed, connected;
     char reason[200];
 };
@@ -214,18 +218,33 @@ static void forget(struct place *place, const char *name)
     place->sources->kept -= weight;
 }
 
+static bool is_needed(void *context, const json_t *object)
+{
+    const struct place *place = context;
+    return place->sources->options.needed(str_of(kube_meta(object, "name")));
+}
+
+/* False: no memory. */
+static bool leave_out(struct place *place, const char *name)
+{
+    if (json_object_size(place->left_out) >= LEFT_OUT_MAXIMUM &&
+        json_object_get(place->left_out, name) == NULL)
+        place->more_left_out = true;
+    else if (json_object_set_new(place->left_out, name, json_null()) != 0)
+        return false;
+    json_object_del(place->maps, name);
+    return true;
+}
+
 static bool take(struct place *place, const json_t *object)
 {
     struct kube_sources *sources = place->sources;
     const char *name = kube_meta(object, "name");
-    if (!sources->options.needed(str_of(name)))
-        return true;
     size_t weight = weight_of(object);
     size_t before = weight_of(json_object_get(place->maps, name));
     if (weight > sources->options.maximum - (sources->kept - before)) {
-        if (json_object_set_new(place->left_out, name, json_null()) != 0)
+        if (!leave_out(place, name))
             return false;
-        json_object_del(place->maps, name);
         weight = 0;
     } else {
         json_t *made = slim(object);
@@ -274,7 +293,8 @@ static bool tell_config_maps(struct kube_sources *sources)
     for (size_t i = 0; i < sources->place_count; i++) {
         count += json_object_size(sources->places[i]->maps);
         complete = complete && sources->places[i]->listed;
-        left_out = left_out || json_object_size(sources->places[i]->left_out) > 0;
+        left_out = left_out || sources->places[i]->more_left_out ||
+                   json_object_size(sources->places[i]->left_out) > 0;
     }
     NRW_AUTOFREE json_t **objects = mem_calloc(count, sizeof(*objects));
     if (objects == NULL)
@@ -333,6 +353,7 @@ static struct place *place_new(struct kube_sources *sources, const char *name)
     place->left_out = json_object();
     struct kube_watch_options options = {.resource = &kube_configmaps,
                                          .name_space = name,
+                                         .needed = is_needed,
                                          .on_change = on_place_change,
                                          .context = place};
     if (place->name != NULL && place->maps != NULL && place->left_out != NULL)

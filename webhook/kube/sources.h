@@ -4,9 +4,9 @@
  * afterwards, so it may be kept and read by any thread.
  *
  * RBAC cannot say "names that end in -env": list and watch are needed on all ConfigMaps
- * of a target namespace, by a Role there. Only the data of those that are needed stays in
- * memory, and only within a bound: who may write ConfigMaps decides how many have such
- * names. */
+ * of a target namespace, by a Role there. Only those that are needed stay in memory, by
+ * name and data, and only within a bound: who may write ConfigMaps decides how many have
+ * such names. */
 #ifndef NRW_KUBE_SOURCES_H
 #define NRW_KUBE_SOURCES_H
 
@@ -25,7 +25,7 @@ struct kube_config_maps {
     json_t *const *objects;
     size_t count;
     bool complete; /* every wanted namespace has been listed */
-    bool left_out; /* there are more than could be kept */
+    bool left_out; /* there are more than could be kept (or were: many more) */
 };
 
 struct kube_sources_options {

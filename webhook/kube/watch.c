@@ -111,6 +111,16 @@ static bool on_known(void *context, enum known_change change, const json_t *obje
     return tell(context, types[change], object, NULL);
 }
 
+/* In a list or in an event, as it is now or as it was last. */
+static bool take_object(struct kube_watch *watch, const json_t *object, bool deleted)
+{
+    if (watch->options.needed != NULL &&
+        !watch->options.needed(watch->options.context, object))
+        return true;
+    return deleted ? known_delete(&watch->known, object)
+                   : known_take(&watch->known, object);
+}
+
 /* --- waiting ---------------------------------------------------------------------- */
 
 static void wait_for(struct kube_watch *watch, unsigned ms)
@@ -203,7 +213,7 @@ static bool take_page(struct kube_watch *watch, const json_t *list, bool *ret_mo
     const json_t *item;
     json_array_foreach(json_object_get(list, "items"), i, item)
     {
-        if (kube_meta(item, "name")[0] != '\0' && !known_take(&watch->known, item))
+        if (kube_meta(item, "name")[0] != '\0' && !take_object(watch, item, false))
             return false;
     }
     const char *token = kube_meta(list, "continue");
@@ -316,8 +326,7 @@ static bool on_line(void *context, struct str text)
         watch->must_list = true;
         good = false;
     } else if (line.type != WATCH_LINE_BOOKMARK) {
-        good = line.type == WATCH_LINE_DELETED ? known_delete(&watch->known, line.object)
-                                               : known_take(&watch->known, line.object);
+        good = take_object(watch, line.object, line.type == WATCH_LINE_DELETED);
         if (!good) {
             known_doubt(&watch->known);
             watch->must_list = true;

@@ -31,6 +31,9 @@ struct kube_watch_options {
     const char *name_space;     /* "" = all namespaces, or cluster-scoped */
     const char *name;           /* "" = the whole collection */
     const char *label_selector; /* or NULL */
+    /* Which objects are told, and remembered, so that those of no use take no memory; it
+     * is to say the same of an object as long as that lives. NULL: all. */
+    bool (*needed)(void *context, const json_t *object);
     /* In the watcher thread; must not send from here, may poke. False: it could not be
      * taken (no memory); everything is told again after a pause. */
     bool (*on_change)(void *context, const struct kube_change *change);
