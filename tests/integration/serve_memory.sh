@@ -46,22 +46,32 @@ most_mib() { echo $(($(cat "$group/$most") >> 20)); }
 value() { sed -nE "s/.*(^| )$1=([0-9]+).*/\\2/p" "$2" | tail -1; } # NAME FILE
 
 # Reviews near the largest body of nothing but the smallest values, each of another kind.
-review() { # REPEATED COUNT WHERE -> stdout
-    printf '{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","kind":{"group":"apps","version":"v1","kind":"Deployment"},"operation":"CREATE","namespace":"nvcf","name":"api","userInfo":{"username":"a"},"object":{"metadata":{"name":"api","namespace":"nvcf","labels":{"app.kubernetes.io/name":"helm-nvcf-api"}},"spec":{"template":{"spec":{"containers":[{"name":"a",%s' "$3"
-    head -c $((${#1} * $2)) < <(yes "$1" | tr -d '\n')
-    printf '%s]}]}}}}}}' "$1" | sed 's/,\]/]/'
+around() { # WHERE, the items from stdin -> stdout
+    printf '{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","kind":{"group":"apps","version":"v1","kind":"Deployment"},"operation":"CREATE","namespace":"nvcf","name":"api","userInfo":{"username":"a"},"object":{"metadata":{"name":"api","namespace":"nvcf","labels":{"app.kubernetes.io/name":"helm-nvcf-api"}},"spec":{"template":{"spec":{"containers":[{"name":"helm-nvcf-api","%s":[' "$1"
+    cat
+    printf ']}]}}}}}}'
 }
-review '{"name":"V"},' 500000 '"env":[' >"$WORK/names.json"
-review '{},' 2000000 '"env":[' >"$WORK/objects.json"
-review '0,' 3000000 '"args":[' >"$WORK/numbers.json"
-review '{"configMapRef":{"name":"a"}},' 200000 '"envFrom":[' >"$WORK/maps.json"
-review '{"name":"V","value":"x"},' 9000 '"env":[' >"$WORK/fits.json"
-sed 's/"uid":"1"/"uid":"'"$(head -c 60000 /dev/zero | tr '\0' u)"'"/' "$WORK/fits.json" >"$WORK/uid.json"
+review() { # WHERE ITEM COUNT -> stdout
+    around "$1" < <(head -c $(((${#2} + 1) * $3)) < <(yes "$2" | tr '\n' ,) && printf %s "$2")
+}
+review env '{"name":"V"}' 500000 >"$WORK/names.json"
+review env '{}' 2000000 >"$WORK/objects.json"
+review args 0 3000000 >"$WORK/numbers.json"
+review envFrom '{"configMapRef":{"name":"a"}}' 200000 >"$WORK/maps.json"
+seq -f '{"name":"V%.0f","value":"x"}' -s , 9000 | around env >"$WORK/fits.json"
+seq -f '{"name":"V%.0f","value":"x"}' -s , 20 | around env >"$WORK/good.json"
+sed 's/"uid":"1"/"uid":"'"$(head -c 60000 /dev/zero | tr '\0' u)"'"/' "$WORK/good.json" >"$WORK/uid.json"
+# A remote configuration of small maps: the tree of its YAML is the large thing.
+{
+    printf '{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","kind":{"group":"","version":"v1","kind":"ConfigMap"},"operation":"CREATE","namespace":"nvcf","name":"nvcf-api-remote-config","userInfo":{"username":"a"},"object":{"metadata":{"name":"nvcf-api-remote-config","namespace":"nvcf"},"data":{"nvcf-api.yaml":"'
+    seq 25000 | awk '{ printf "k%d: {a: b}\\n", $1 }'
+    printf '"}}}}'
+} >"$WORK/yaml.json"
 
 start_server --threads 4 --log-level error
-say() { # FILE -> status
+say() { # FILE [PATH] -> status
     curl -sS -o "$BODY" -w '%{http_code}' --max-time 20 --cacert "$CERTS/ca.crt" \
-        -H 'Content-Type: application/json' --data-binary @"$1" "$URL/mutate" || true
+        -H 'Content-Type: application/json' --data-binary @"$1" "$URL${2:-/mutate}" || true
 }
 is "a review of 9000 variables fits" 200 "$(say "$WORK/fits.json")"
 for heavy in names objects numbers maps; do
@@ -75,6 +85,7 @@ heavies() { # SECONDS: six at a time, again and again
     while [ "$SECONDS" -lt "$until" ]; do
         for each in names objects numbers maps fits names; do
             say "$WORK/$each.json" >/dev/null 2>&1 &
+            say "$WORK/yaml.json" /validate >/dev/null 2>&1 &
         done
         wait
     done
@@ -100,11 +111,10 @@ attack() { # NAME… : all at once, good clients beside them
     [ $# -gt 1 ] || is "$*: no request of a good client fails" 0 "$(value failed "$WORK/good")"
     ok "$*: the server is ready" ready
 }
-review '{"name":"A","value":"b"},' 20 '"env":[' >"$WORK/good.json"
-for name in half-hello idle slow-head slow-body half-bodies big-bodies never-reads small-values heavies; do
+for name in half-hello idle slow-head slow-body half-bodies big-bodies never-reads unread-reviews large-hello small-values heavies; do
     attack "$name"
 done
-attack half-bodies big-bodies never-reads heavies
+attack half-bodies big-bodies unread-reviews heavies
 attack half-hello half-bodies small-values heavies
 at_most "memory at most, with the kernel's part (MiB)" "$LIMIT_MIB" "$(most_mib)"
 echo "at most $(most_mib) MiB of $LIMIT_MIB"

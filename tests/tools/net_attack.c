@@ -84,6 +84,14 @@ static bool half_hello(struct victim *victim)
     return victim->step > 0 || put(victim, hello, sizeof(hello));
 }
 
+/* Fifteen bytes that announce a hello of 128 KiB. */
+static bool large_hello(struct victim *victim)
+{
+    static const unsigned char hello[] = {0x16, 3,    1, 2, 0, 1, 1, 0xff,
+                                          0,    0x03, 3, 0, 0, 0, 0};
+    return victim->step > 0 || put(victim, hello, sizeof(hello));
+}
+
 static bool garbage(struct victim *victim)
 {
     unsigned char noise[512];
@@ -159,6 +167,24 @@ static bool never_reads(struct victim *victim)
             return false;
     }
     return true;
+}
+
+/* Reviews that are small, hundreds of them behind one another. */
+static bool unread_reviews(struct victim *victim)
+{
+    static char many[61440];
+    if (many[0] == 0) {
+        static const char body[] =
+            "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\","
+            "\"request\":{\"uid\":\"1\"}}";
+        size_t n = 0;
+        while (n + 256 < sizeof(many))
+            n += (size_t)snprintf(many + n, sizeof(many) - n,
+                                  "POST /mutate HTTP/1.1\r\nHost: a\r\nContent-Type: "
+                                  "application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                                  sizeof(body) - 1, body);
+    }
+    return put(victim, many, strlen(many));
 }
 
 static bool key_updates(struct victim *victim)
@@ -330,6 +356,7 @@ static bool methods(struct victim *victim)
 static const struct attack attacks[] = {
     {"silent", 10000, false, false, silent, NULL},
     {"half-hello", 3000, false, false, half_hello, NULL},
+    {"large-hello", 3000, false, false, large_hello, NULL},
     {"garbage", 200, false, false, garbage, NULL},
     {"plain-http", 200, false, false, slow_head, NULL},
     {"churn", 50, true, false, churn, NULL},
@@ -340,6 +367,7 @@ static const struct attack attacks[] = {
     {"big-bodies", 64, true, false, big_bodies, NULL},
     {"headers", 50, true, false, headers, NULL},
     {"never-reads", 200, true, false, never_reads, NULL},
+    {"unread-reviews", 600, true, false, unread_reviews, NULL},
     {"pipelining", 50, true, false, pipelining, NULL},
     {"key-updates", 20, true, false, key_updates, NULL},
     {"renegotiation", 50, true, true, renegotiation, NULL},
@@ -411,7 +439,7 @@ static bool dial(struct victim *victim, const struct attack *attack)
 static bool over(struct victim *victim, const struct attack *attack)
 {
     char bin[16384];
-    if (attack->go == never_reads)
+    if (attack->go == never_reads || attack->go == unread_reviews)
         return false;
     if (victim->ssl != NULL) {
         ERR_clear_error();

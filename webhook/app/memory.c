@@ -1,7 +1,7 @@
 /* The limit and the plan; see memory.h.
  *
  * A quarter is for connections; an eighth for their small bodies; a tenth for bodies and
- * answers beyond those; a tenth each for the values and for the decision of one large
+ * answers beyond those; an eighth each for the values and for the decision of one large
  * review at a time; a sixteenth for the ConfigMaps that are kept. The rest is the program
  * (12 MiB, of which 10 are pages of files), what each worker takes for small reviews (2
  * MiB), and what the watch takes for a page of ConfigMaps, which waits for the same turn
@@ -120,7 +120,7 @@ struct memory_plan memory_plan(uint64_t limit)
         .connections = part_of_any(limit, 4),
         .small_bodies = part_of_any(limit, 8),
         .large_bodies = part(limit, 10, ONE_BODY),
-        .decision = part(limit, 10, LEAST),
+        .decision = part(limit, 8, LEAST),
         .config_maps = part(limit, 16, LEAST / 2),
     };
 }

@@ -34,8 +34,11 @@ enum worth {
     WORTH_LINGERING,   /* answered and over */
     WORTH_SLOW_HELLO,  /* in the handshake for a second */
     WORTH_SILENT,      /* open for a quarter of a second and never asked anything */
-    WORTH_SLOW_ASKING, /* has been sending one request for most of a second */
+    WORTH_SLOW_ASKING, /* has been sending one request for most of a second, or has not
+                        * taken anything of an answer for as long */
     WORTH_CROWD,       /* in the handshake, when half of all are */
+    WORTH_HEAPING,     /* has sent requests behind one another and waits for its turn: no
+                        * API server does */
     WORTH_RESTING,     /* was served, ten seconds ago or more, and can come again */
     WORTH_WAITING,     /* never served, and has let us wait for a tenth of a second */
     WORTH_IDLE,        /* was served a moment ago */
@@ -43,6 +46,13 @@ enum worth {
     WORTH_HELLO,       /* in the handshake */
     WORTH_KINDS,       /* not to be closed */
 };
+
+/* How long it has taken nothing, at least: the deadline is put off when it does. */
+static int64_t untaken_ms(const struct conn *conn, int64_t age)
+{
+    int64_t left = conn->deadline - (conn->since + age);
+    return conn->worker->server->write_ms - left;
+}
 
 static enum worth worth_of_open(const struct conn *conn, int64_t age)
 {
@@ -52,8 +62,11 @@ static enum worth worth_of_open(const struct conn *conn, int64_t age)
         return unread ? WORTH_NEW : age > RESTING_MS ? WORTH_RESTING : WORTH_IDLE;
     if (idle && !unread && age > SILENT_MS)
         return WORTH_SILENT;
-    if (conn->phase == CONN_RECEIVING && age > ASKING_MS)
+    if ((conn->phase == CONN_RECEIVING && age > ASKING_MS) ||
+        (conn->phase == CONN_SENDING && untaken_ms(conn, age) > ASKING_MS))
         return WORTH_SLOW_ASKING;
+    if (conn->held)
+        return WORTH_HEAPING;
     if (conn->answered == 0 && conn->phase != CONN_SENDING &&
         age > (unread ? WAITED_MS : WAITING_MS))
         return WORTH_WAITING;
