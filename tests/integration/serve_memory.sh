@@ -7,7 +7,7 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 tools=${NRW_TOOLS:-$(dirname "$NRW_BIN")/tests/tools}
 LIMIT_MIB=128 # deploy/chart/values.yaml, resources
-SECONDS_EACH=${SECONDS_EACH:-3}
+SECONDS_EACH=${SECONDS_EACH:-2}
 
 if grep -qE 'asan|tsan' <(ldd "$NRW_BIN"); then
     skip "memory limit" "a sanitizer takes several times as much"
