@@ -72,6 +72,9 @@ sed 's/"uid":"1"/"uid":"'"$(head -c 60000 /dev/zero | tr '\0' u)"'"/' "$WORK/goo
     printf '"}}}}'
 } >"$WORK/yaml.json"
 
+start_server --threads 4 --drain-seconds 0
+like "the log says what it plans with" '"connections":408,"memory_limit":134217728' "$(grep '"serving"' "$SERVER_LOG")"
+stop_server
 start_server --threads 4 --log-level error
 say() { # FILE [PATH] -> status
     curl -sS -o "$BODY" -w '%{http_code}' --max-time 20 --cacert "$CERTS/ca.crt" \

@@ -16,6 +16,7 @@
 
 #include "tests/unit/support/net_peer.h"
 #include "util/attr.h"
+#include "util/clock.h"
 
 enum { LIMIT = 8 };
 
@@ -187,6 +188,7 @@ static void large_bodies_share(void **state)
     (void)state;
     enum { COUNT = 12 };
     struct world *w = world_new(patient);
+    int64_t began = clock_mono_millis();
     char *part = calloc(1, (8u << 20) - 1);
     struct peer *large[COUNT];
     for (int i = 0; i < COUNT; i++) {
@@ -216,7 +218,8 @@ static void large_bodies_share(void **state)
         peer_close(large[i]);
     }
     assert_int_equal(good + refused, COUNT);
-    assert_in_range(good, 1, 8); /* all, but for those that took too long */
+    /* Those that take too long make room: on a slow machine, with a sanitizer. */
+    assert_in_range(good, clock_mono_millis() - began < 600 ? 7 : 1, 8);
     /* All was given back. */
     for (int i = 0; i < 10; i++) {
         struct peer *peer = peer_open(w->client, w->port);
@@ -315,6 +318,46 @@ static void large_answers_share(void **state)
             assert_int_equal(statuses[i], 503);
         usleep(200000); /* what was held for those that went comes back */
     }
+    assert_true(world_free(w));
+}
+
+/* Who does not take an answer has to go when others want its room, but is told nothing in
+ * the middle of it: that would be read as a part of it. */
+static void a_begun_answer_is_cut_and_no_more(void **state)
+{
+    (void)state;
+    enum { COUNT = 2 };
+    static const char refusal[] = "HTTP/1.1 503";
+    struct world *w = world_new(little_for_answers);
+    struct peer *slow[COUNT], *more = peer_dial(w);
+    for (unsigned i = 0; i < COUNT; i++) {
+        slow[i] = peer_dial(w);
+        assert_true(peer_post(slow[i], "/big", "{}", 2));
+        while (atomic_load(&w->counts.handled) < i + 1)
+            usleep(1000);
+    }
+    usleep(900000);
+    struct answer answer = {.status = 0};
+    assert_true(peer_post(more, "/big", "{}", 2));
+    assert_true(peer_answer(more, false, &answer, NULL));
+    assert_int_equal(answer.status, 503);
+    answer_done(&answer);
+    peer_close(more);
+    usleep(200000);
+    int cut = 0;
+    for (int i = 0; i < COUNT; i++) {
+        if (peer_answer(slow[i], false, &answer, NULL)) {
+            assert_int_equal(answer.size, 8u << 20);
+            assert_null(memmem(answer.body, answer.size, refusal, sizeof(refusal) - 1));
+            answer_done(&answer);
+        } else {
+            assert_null(
+                memmem(slow[i]->data, slow[i]->size, refusal, sizeof(refusal) - 1));
+            cut++;
+        }
+        peer_close(slow[i]);
+    }
+    assert_in_range(cut, 1, COUNT);
     assert_true(world_free(w));
 }
 
@@ -571,6 +614,7 @@ int main(void)
         cmocka_unit_test(large_bodies_share),
         cmocka_unit_test(large_bodies_that_stop_make_room),
         cmocka_unit_test(large_answers_share),
+        cmocka_unit_test(a_begun_answer_is_cut_and_no_more),
         cmocka_unit_test(begun_bodies_make_room),
         cmocka_unit_test(memory_bounds_connections),
         cmocka_unit_test(out_of_descriptors),

@@ -135,7 +135,9 @@ bool admit_review(struct arena *arena, const struct admit_input *input,
     if (mem_refusals() != refusals)
         return err_nomem(err);
     if (!good && arena->full)
-        return err_set(err, ERR_LIMIT, "a decision on it takes more than %zu MiB",
+        return err_set(err, ERR_LIMIT,
+                       "a decision on it takes more than %zu MiB: make the object "
+                       "smaller, or give the webhook more memory",
                        arena->maximum >> 20);
     return good;
 }

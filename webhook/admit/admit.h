@@ -10,6 +10,9 @@
 #include "util/buf.h"
 #include "util/err.h"
 
+/* So many ConfigMaps are read live for one review, and no more. */
+#define ADMIT_LIVE_MAXIMUM 16u
+
 enum admit_endpoint { ADMIT_MUTATE, ADMIT_VALIDATE };
 
 struct config_maps; /* admit/config_maps.h: the ConfigMaps that are known, a snapshot */

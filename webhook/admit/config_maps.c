@@ -5,8 +5,8 @@
 #include "util/mem.h"
 
 /* Bounded, as everything that outsiders can make grow: what the two charts bring is six.
- */
-#define MAXIMUM       4096u
+ * The watch keeps half as many at most (kube/sources.c), so that a live look has room. */
+#define MAXIMUM       8192u
 #define ARENA_MAXIMUM (64u * 1024u * 1024u)
 
 struct config_maps {

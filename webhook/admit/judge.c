@@ -15,9 +15,9 @@ void judged_done(struct judged *judged)
     buf_done(&judged->patch);
 }
 
-/* More than are ever looked at (app/cluster.h), so that a review of a hundred thousand
- * names does not compare each with all. */
-#define NAMES_MAXIMUM 64u
+/* More than are ever looked at, so that a review of a hundred thousand names does not
+ * compare each with all. */
+#define NAMES_MAXIMUM (4 * ADMIT_LIVE_MAXIMUM)
 
 /* The ConfigMaps to look at live. */
 struct to_look_at {
@@ -369,14 +369,18 @@ static bool judge_config_map(struct arena *arena, const struct admit_input *inpu
                                             review->object, review->old_object)
                             : NULL;
     int heaviest = -1;
+    bool any = false;
     for (size_t i = 0; i < input->policy->target_count; i++) {
         const struct policy_target *target = &input->policy->targets[i];
-        if (str_eq(target->name_space, review->name_space) &&
-            (!judge_ways(arena, input, target, &alone, target == by_label, &heaviest,
-                         judged) ||
-             !note_base(arena, review, unseen, judged)))
+        if (!str_eq(target->name_space, review->name_space))
+            continue;
+        any = true;
+        if (!judge_ways(arena, input, target, &alone, target == by_label, &heaviest,
+                        judged))
             return err_nomem(err);
     }
+    if (any && !note_base(arena, review, unseen, judged))
+        return err_nomem(err);
     return findings_own(arena, &judged->decision.findings) || err_nomem(err);
 }
 

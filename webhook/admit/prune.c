@@ -104,20 +104,18 @@ bool prune_charge(struct prune_context *context, size_t weight, struct err *err)
         context->weight += weight;
         return true;
     }
-    return err_set(err, ERR_LIMIT, "the review has more values than %zu MiB can hold",
+    return err_set(err, ERR_LIMIT,
+                   "the review has more values than %zu MiB can hold: make the object "
+                   "smaller, or give the webhook more memory",
                    context->weight_maximum >> 20);
 }
-
-/* No text weighs more for each of its bytes: "{}," does, nearly. What is small beside
- * what is left need not be looked at. */
-#define BYTE_MAXIMUM 128u
 
 static json_t *weigh_and_make(struct str text, struct prune_context *context,
                               struct err *err)
 {
     size_t left = context->weight_maximum - context->weight;
-    size_t weight =
-        text.n < left / BYTE_MAXIMUM / 2 ? text.n * BYTE_MAXIMUM : json_weight(text);
+    size_t weight = text.n < left / JSON_WEIGHT_BYTE / 2 ? text.n * JSON_WEIGHT_BYTE
+                                                         : json_weight(text);
     return prune_charge(context, weight, err) ? make(text, err) : NULL;
 }
 

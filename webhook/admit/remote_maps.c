@@ -1,15 +1,13 @@
 /* The remote configuration, of several ConfigMaps; see remote_maps.h. */
 #include "admit/remote_maps.h"
 
+#include "admit/admit.h"
 #include "core/sources_ways.h"
 #include "util/strmap.h"
 
 /* More than anybody has; each costs a search. */
 #define NAMES_MAXIMUM 65u
-/* Of those that the cache does not keep each costs a call, and only so many are made
- * (app/cluster.h). */
-#define LOOKED_MAXIMUM 16u
-#define NAME_MAXIMUM   253u /* of an object */
+#define NAME_MAXIMUM  253u /* of an object */
 
 bool remote_maps_kept(struct str name)
 {
@@ -141,7 +139,7 @@ bool remote_maps_read(struct arena *arena, struct str prefix, struct str name,
         const struct config_map *map =
             workload_config_map(workload, workload->remote_names[i]);
         struct remote_config more;
-        cut = cut || (map == NULL && !kept && i >= LOOKED_MAXIMUM);
+        cut = cut || (map == NULL && !kept && i >= ADMIT_LIVE_MAXIMUM);
         if (map != NULL && (!remote_maps_read_one(arena, prefix, map, &budget, &more) ||
                             !remote_maps_join(arena, map, &more, certain, remote)))
             return false;

@@ -98,7 +98,9 @@ bool review_from_json(json_t *root, struct review *ret_review, struct err *err)
     if (uid.n == 0)
         return err_set(err, ERR_INVALID, "the request has no uid");
     if (uid.n > UID_MAXIMUM)
-        return err_set(err, ERR_INVALID, "the request's uid has more than %u bytes",
+        return err_set(err, ERR_INVALID,
+                       "the request's uid has more than %u bytes: an API server sends "
+                       "a UUID",
                        UID_MAXIMUM);
     const json_t *gvk = json_object_get(request, "kind");
     json_t *object = object_or_null(request, "object");

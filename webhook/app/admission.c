@@ -8,11 +8,10 @@
 #include "app/cluster.h"
 #include "util/clock.h"
 #include "util/log.h"
-#include "util/mem.h"
+#include "util/turn.h"
 #include "util/utf8.h"
 
-/* What every worker may take at once; a review of 60 KiB takes a quarter of it. One that
- * needs more waits for its turn. */
+/* What every worker may take at once. A review that needs more waits for its turn. */
 #define DECISION_SMALL (1u << 20)
 #define TURN_MS        500u
 /* Of ConfigMaps that are read live. */
@@ -150,7 +149,7 @@ static bool decide_within(struct handlers *handlers, const struct admit_input *i
                           struct arena *arena, size_t maximum, struct buf *answer,
                           struct admit_outcome *outcome, struct err *err)
 {
-    arena_done(arena);
+    arena_done(arena); /* the first time there is nothing */
     arena_init(arena, maximum);
     buf_clear(answer);
     *outcome = (struct admit_outcome){.dry_run = false};
@@ -182,18 +181,18 @@ static void answer(struct handlers *handlers, enum admit_endpoint endpoint,
         return;
     }
     NRW_AUTO_TURN bool turn = false;
-    NRW_AUTO_ARENA struct arena arena; /* done before the turn is over */
-    arena_init(&arena, DECISION_SMALL);
+    NRW_AUTO_ARENA struct arena arena = {.blocks =
+                                             NULL}; /* done before the turn is over */
     struct admit_outcome outcome;
     struct err err = {0};
     bool answered = decide_within(handlers, &input, &arena, DECISION_SMALL,
                                   &response->body, &outcome, &err);
     if (!answered && err.code == ERR_LIMIT) {
-        turn = mem_turn_take(TURN_MS);
+        turn = turn_take(TURN_MS);
         answered = turn ? decide_within(handlers, &input, &arena, handlers->decision,
                                         &response->body, &outcome, &err)
                         : err_set(&err, ERR_UNAVAILABLE,
-                                  "other large reviews have been in the way");
+                                  "other large reviews have been in the way: try again");
     }
     int64_t took = clock_mono_nanos() - began;
     if (!answered) {

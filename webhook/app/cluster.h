@@ -46,7 +46,7 @@ void cluster_tell(struct cluster *cluster, const struct admit_outcome *outcome);
 struct cluster_look {
     size_t bytes_maximum;  /* of the answers, and … */
     size_t weight_maximum; /* … of what is made of them (util/json_weight.h) */
-    struct str asked[16];
+    struct str asked[ADMIT_LIVE_MAXIMUM];
     size_t count, bytes, weight;
     bool limited; /* one was not read because of the maxima */
     int64_t deadline;

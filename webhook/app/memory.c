@@ -98,17 +98,11 @@ uint64_t memory_limit(const char *root)
     return limit;
 }
 
-static size_t part(uint64_t limit, unsigned divisor, size_t least)
-{
-    uint64_t bytes = limit / divisor;
-    return bytes < least ? least : bytes < LARGEST ? (size_t)bytes : LARGEST;
-}
-
 /* Never 0, which would be no bound. */
-static size_t part_of_any(uint64_t limit, unsigned divisor)
+static size_t part(uint64_t limit, unsigned divisor, size_t least, size_t most)
 {
     uint64_t bytes = limit / divisor;
-    return bytes < MIB ? MIB : bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
+    return bytes < least ? least : bytes < most ? (size_t)bytes : most;
 }
 
 struct memory_plan memory_plan(uint64_t limit)
@@ -117,10 +111,10 @@ struct memory_plan memory_plan(uint64_t limit)
         return (struct memory_plan){
             .large_bodies = LARGEST, .decision = LARGEST, .config_maps = LARGEST};
     return (struct memory_plan){
-        .connections = part_of_any(limit, 4),
-        .small_bodies = part_of_any(limit, 8),
-        .large_bodies = part(limit, 10, ONE_BODY),
-        .decision = part(limit, 8, LEAST),
-        .config_maps = part(limit, 16, LEAST / 2),
+        .connections = part(limit, 4, MIB, SIZE_MAX),
+        .small_bodies = part(limit, 8, MIB, SIZE_MAX),
+        .large_bodies = part(limit, 10, ONE_BODY, LARGEST),
+        .decision = part(limit, 8, LEAST, LARGEST),
+        .config_maps = part(limit, 16, LEAST / 2, LARGEST),
     };
 }

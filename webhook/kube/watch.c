@@ -19,6 +19,7 @@
 #include "util/clock.h"
 #include "util/json_weight.h"
 #include "util/mem.h"
+#include "util/turn.h"
 
 #define LINE_MAXIMUM  (16u * 1024u * 1024u)
 #define PAGE_MAXIMUM  (4u * 1024u * 1024u)  /* a larger one is asked for in pieces */
@@ -276,14 +277,14 @@ static void list_done(struct kube_watch *watch, bool good, const struct err *err
     }
     struct err reason = {0};
     size_t bytes = watch->call.transfer.body->size;
-    if (watch->page > 1 && bytes > PAGE_WEIGHT / 128 &&
+    if (watch->page > 1 && bytes > PAGE_WEIGHT / JSON_WEIGHT_BYTE &&
         json_weight(buf_view(watch->call.transfer.body)) > PAGE_WEIGHT) {
         buf_done(watch->call.transfer.body);
         err_set(&reason, ERR_LIMIT, "a page has too many values");
         list_failed(watch, &reason);
         return;
     }
-    NRW_AUTO_TURN NRW_UNUSED bool turn = bytes > TURN_LEAST && mem_turn_take(TURN_MS);
+    NRW_AUTO_TURN NRW_UNUSED bool turn = bytes > TURN_LEAST && turn_take(TURN_MS);
     json_t *list = kube_parse(buf_view(watch->call.transfer.body), &reason);
     buf_done(watch->call.transfer.body); /* the text is no longer needed, the memory is */
     const char *version = kube_meta(list, "resourceVersion");
@@ -316,7 +317,7 @@ static bool on_line(void *context, struct str text)
     struct kube_watch *watch = context;
     struct watch_line line;
     struct err err = {0};
-    NRW_AUTO_TURN NRW_UNUSED bool turn = text.n > TURN_LEAST && mem_turn_take(TURN_MS);
+    NRW_AUTO_TURN NRW_UNUSED bool turn = text.n > TURN_LEAST && turn_take(TURN_MS);
     if (!watch_line_parse(text, &line, &err)) {
         watch->must_list = true;
         return false;

@@ -47,7 +47,8 @@ enum worth {
     WORTH_KINDS,       /* not to be closed */
 };
 
-/* How long it has taken nothing, at least: the deadline is put off when it does. */
+/* How long it has taken nothing: the deadline is put off when it does, until the last
+ * seconds of all that an answer may take. */
 static int64_t untaken_ms(const struct conn *conn, int64_t age)
 {
     int64_t left = conn->deadline - (conn->since + age);
@@ -148,6 +149,17 @@ static bool is_among(const struct conn *conn, enum among among)
     return true;
 }
 
+static bool holds_body(enum among among)
+{
+    return among == AMONG_BODIES || among == AMONG_LARGE;
+}
+
+/* What is said now would be a part of it. */
+static bool has_answer(const struct conn *conn)
+{
+    return conn->exchange.queued || conn->out_at < conn->out.size;
+}
+
 /* Once through all, newest first: looking through them is most of what this takes. */
 static unsigned look(struct worker *worker, enum among among, struct found *kinds)
 {
@@ -186,7 +198,7 @@ static bool relieve(struct worker *worker, enum among among)
         most = 1;
     for (unsigned i = 1; i <= most; i++) {
         struct conn *conn = going->oldest[(count - i) % BATCH];
-        if (among == AMONG_BODIES || among == AMONG_LARGE)
+        if (holds_body(among) && !has_answer(conn))
             conn_refuse(conn, 503, worker->now); /* the connection itself may stay */
         else
             close_one(conn);

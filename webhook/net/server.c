@@ -148,7 +148,7 @@ struct net_server *net_server_start(const struct net_options *options,
     server->workers = workers;
     server->max_connections = connections_for(options, threads);
     server->small_maximum =
-        options->small_bytes > 0 ? options->small_bytes / threads : SIZE_MAX / 2;
+        options->small_bytes > 0 ? options->small_bytes / threads : SIZE_MAX;
     server->large_maximum = options->large_bytes > 0 ? options->large_bytes : LARGE_BYTES;
     server->handshake_ms = or_default(options->handshake_ms, 10000);
     server->idle_ms = or_default(options->idle_ms, 120000);

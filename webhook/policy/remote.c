@@ -171,8 +171,7 @@ static bool is_other_collection(const struct yaml_node *node)
 {
     return (node->kind == NODE_MAPPING &&
             str_eq(node->tag, STR("tag:yaml.org,2002:set"))) ||
-           (node->kind == NODE_SEQUENCE &&
-            str_eq(node->tag, STR("tag:yaml.org,2002:pairs")));
+           remote_is_pairs(node);
 }
 
 static void flatten(struct flat *flat, struct str path, const struct yaml_node *node,

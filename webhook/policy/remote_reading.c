@@ -10,22 +10,24 @@
 #define NODE_LIMIT 100000u
 #define WORK_LIMIT (8u << 20)
 
+/* The first one stays. */
+static void tell(const char **told, unsigned *line, const struct yaml_node *node,
+                 const char *what)
+{
+    *line = *told == NULL ? node->line : *line;
+    *told = *told == NULL ? what : *told;
+}
+
 void remote_fail(struct remote_reading *reading, const struct yaml_node *node,
                  const char *problem)
 {
-    if (reading->problem != NULL)
-        return;
-    reading->problem = problem;
-    reading->line = node->line;
+    tell(&reading->problem, &reading->line, node, problem);
 }
 
 void remote_exceed(struct remote_reading *reading, const struct yaml_node *node,
                    const char *limit)
 {
-    if (reading->limit != NULL)
-        return;
-    reading->limit = limit;
-    reading->limit_line = node->line;
+    tell(&reading->limit, &reading->limit_line, node, limit);
 }
 
 void remote_stop(struct remote_reading *reading, const struct yaml_node *node,

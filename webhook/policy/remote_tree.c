@@ -30,19 +30,19 @@ bool remote_is_omap(const struct yaml_node *node)
            str_eq(node->tag, STR("tag:yaml.org,2002:omap"));
 }
 
-static bool is_pairs(const struct yaml_node *node)
+bool remote_is_pairs(const struct yaml_node *node)
 {
     return node->kind == NODE_SEQUENCE &&
            str_eq(node->tag, STR("tag:yaml.org,2002:pairs"));
 }
 
-/* A plain `<<`, or one with "!", which leaves the meaning to the text even in quotes. */
+/* Besides, one with "!", which leaves the meaning to the text even in quotes, and any
+ * that has the tag. */
 static bool is_merge_key(const struct yaml_node *key)
 {
-    if (str_eq(key->tag, STR("tag:yaml.org,2002:merge")))
-        return true;
-    return key->kind == NODE_SCALAR && str_eq(key->text, STR("<<")) &&
-           (key->tag.n == 0 ? key->style == STYLE_PLAIN : str_eq(key->tag, STR("!")));
+    return yaml_is_merge_key(key) || str_eq(key->tag, STR("tag:yaml.org,2002:merge")) ||
+           (key->kind == NODE_SCALAR && str_eq(key->text, STR("<<")) &&
+            str_eq(key->tag, STR("!")));
 }
 
 bool remote_tree_init(struct remote_reading *reading, const struct yaml_stream *stream,
@@ -273,7 +273,7 @@ static void build_sequence(struct build *build, const struct yaml_node *list,
          item != NULL && !build->reading->stopped; item = item->next) {
         const struct yaml_node *node = remote_follow(item);
         struct remote_map *map = NULL;
-        if (is_pairs(list) && node->kind == NODE_MAPPING)
+        if (remote_is_pairs(list) && node->kind == NODE_MAPPING)
             map = load(build, node);
         if (map != NULL)
             build_pairs(build, map, depth + 1);

@@ -38,5 +38,7 @@ const struct remote_pair *remote_tree_pairs(const struct remote_tree *tree,
 
 /* Is it a list of maps that become one? */
 bool remote_is_omap(const struct yaml_node *node);
+/* … or of such that each stay by themselves? */
+bool remote_is_pairs(const struct yaml_node *node);
 
 #endif

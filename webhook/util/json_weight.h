@@ -15,6 +15,10 @@
 #define JSON_WEIGHT_TEXT   96u
 #define JSON_WEIGHT_PLACE  64u
 
+/* No text weighs more for each of its bytes; "{}," does, nearly. What is short enough by
+ * that need not be looked at. */
+#define JSON_WEIGHT_BYTE 128u
+
 /* Bytes of heap, never fewer than jansson and glibc take for a text that is JSON; of one
  * that is not, for as far as it is. */
 size_t json_weight(struct str text);

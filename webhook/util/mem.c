@@ -2,14 +2,12 @@
 #include "util/mem.h"
 
 #include <malloc.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 /* 0 = off. Otherwise the number of allocations until one fails. */
 static atomic_ulong fail_after;
@@ -149,97 +147,6 @@ void mem_trim(void)
 #if defined(__GLIBC__) && !NRW_SANITIZED
     malloc_trim(0);
 #endif
-}
-
-#define TRIM_MS 20 /* a trim takes milliseconds */
-
-/* In order: a mutex may let the same thread have it again and again. */
-struct waiter {
-    struct waiter *next;
-    pthread_cond_t has_it;
-    bool granted;
-};
-static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
-static struct waiter *waiters;                           /* first come, first */
-static bool turn_taken;
-static int64_t trimmed_at; /* ms; of whose turn it is */
-
-static struct timespec in_ms(unsigned ms)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += ms / 1000u;
-    at.tv_nsec += (long)(ms % 1000u) * 1000000L;
-    if (at.tv_nsec >= 1000000000L) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000L;
-    }
-    return at;
-}
-
-/* Under the lock, as is all that follows. */
-static void enqueue(struct waiter *waiter)
-{
-    struct waiter **at = &waiters;
-    while (*at != NULL)
-        at = &(*at)->next;
-    *at = waiter;
-}
-
-static void dequeue(const struct waiter *waiter)
-{
-    struct waiter **at = &waiters;
-    while (*at != NULL && *at != waiter)
-        at = &(*at)->next;
-    if (*at != NULL)
-        *at = waiter->next;
-}
-
-static bool wait_for_turn(unsigned wait_ms)
-{
-    const struct timespec until = in_ms(wait_ms);
-    struct waiter self = {.has_it = PTHREAD_COND_INITIALIZER};
-    enqueue(&self);
-    int failure = 0;
-    while (!self.granted && failure == 0)
-        failure = pthread_cond_clockwait(&self.has_it, &turn, CLOCK_MONOTONIC, &until);
-    dequeue(&self);
-    pthread_cond_destroy(&self.has_it);
-    return self.granted;
-}
-
-bool mem_turn_take(unsigned wait_ms)
-{
-    pthread_mutex_lock(&turn);
-    bool granted = !turn_taken || wait_for_turn(wait_ms);
-    turn_taken = turn_taken || granted;
-    pthread_mutex_unlock(&turn);
-    return granted;
-}
-
-void mem_turn_give(void)
-{
-    struct timespec now = in_ms(0);
-    int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    if (now_ms - trimmed_at >= TRIM_MS) {
-        mem_trim();
-        trimmed_at = now_ms;
-    }
-    pthread_mutex_lock(&turn);
-    struct waiter *next = waiters;
-    turn_taken = next != NULL;
-    if (next != NULL) {
-        waiters = next->next;
-        next->granted = true;
-        pthread_cond_signal(&next->has_it);
-    }
-    pthread_mutex_unlock(&turn);
-}
-
-void mem_turn_cleanup(const bool *taken)
-{
-    if (*taken)
-        mem_turn_give();
 }
 
 void mem_free_cleanup(void *pointer_to_pointer)

@@ -33,16 +33,6 @@ size_t mem_mapped(void);
  * A memory limit counts what the heap merely keeps. */
 void mem_trim(void);
 
-/* What takes megabytes for a moment (a large review, a page of ConfigMaps) does so one
- * after another in the whole process, first come first, so that a memory limit need only
- * have room for one. False: others had the turn for all of `wait_ms`. When it is given
- * back, so is what is free in the heap, but not every time. Not recursive. */
-bool mem_turn_take(unsigned wait_ms) NRW_MUST_CHECK;
-void mem_turn_give(void);
-/* For NRW_CLEANUP on a bool that says whether the turn was taken. */
-void mem_turn_cleanup(const bool *taken);
-#define NRW_AUTO_TURN NRW_CLEANUP(mem_turn_cleanup)
-
 /* For threads that handle private keys and tokens: from now on, what this thread gives
  * back is overwritten first, so that no copy stays in free memory. Workers do without: it
  * costs them something, and the keys that they use are OpenSSL's, which wipes those. */

@@ -1,16 +1,10 @@
 package registryreference;
 
-import java.io.BufferedReader;
-import java.io.BufferedWriter;
 import java.io.IOException;
-import java.io.InputStreamReader;
-import java.io.OutputStreamWriter;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -28,19 +22,12 @@ public final class Differential {
     private final JsonMapper mapper = JsonMapper.builder().build();
     private final Judge judge = new Judge(new Reference());
     private final Map<String, Integer> sorts = new java.util.TreeMap<>();
-    private final Process driver;
-    private final BufferedWriter toDriver;
-    private final BufferedReader fromDriver;
-
+    private final Driver driver;
     private final Explain explain;
 
     private Differential(String path, String webhook) throws IOException {
         explain = new Explain(webhook);
-        driver = new ProcessBuilder(path).redirectError(ProcessBuilder.Redirect.INHERIT).start();
-        toDriver = new BufferedWriter(new OutputStreamWriter(driver.getOutputStream(),
-                StandardCharsets.UTF_8), 1 << 16);
-        fromDriver = new BufferedReader(new InputStreamReader(driver.getInputStream(),
-                StandardCharsets.UTF_8), 1 << 16);
+        driver = new Driver(path);
     }
 
     /** Runs. */
@@ -54,8 +41,7 @@ public final class Differential {
         differential.sorts.forEach((sort, number) -> System.out.println(number + " x " + sort));
         System.out.println(differential.judge.statistics());
         System.out.printf("%d passed, %d failed%n", count - failed, failed);
-        differential.toDriver.close();
-        System.exit(differential.driver.waitFor() != 0 || failed > 0 ? 1 : 0);
+        System.exit(differential.driver.end() != 0 || failed > 0 ? 1 : 0);
     }
 
     private long run(Generator generator, long from, long count) throws Exception {
@@ -84,27 +70,7 @@ public final class Differential {
     }
 
     private List<JsonNode> ask(List<Generator.Case> cases) throws Exception {
-        CompletableFuture<Void> writing = CompletableFuture.runAsync(() -> {
-            try {
-                for (Generator.Case one : cases) {
-                    toDriver.write(mapper.writeValueAsString(line(one)));
-                    toDriver.write('\n');
-                }
-                toDriver.flush();
-            } catch (IOException e) {
-                throw new java.io.UncheckedIOException(e);
-            }
-        });
-        List<JsonNode> answers = new ArrayList<>();
-        for (int i = 0; i < cases.size(); i++) {
-            String text = fromDriver.readLine();
-            if (text == null) {
-                throw new IOException("the driver ended after " + i + " of " + cases.size());
-            }
-            answers.add(mapper.readTree(text));
-        }
-        writing.get();
-        return answers;
+        return driver.ask(cases.stream().map(Differential::line).toList());
     }
 
     private static Map<String, Object> line(Generator.Case one) {

@@ -5,7 +5,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.SplittableRandom;
 
 /**
  * Makes environments and policies: mostly sensible ones, bent a little, so that all rules are met
@@ -70,53 +69,45 @@ final class Generator {
     }
 
     Case make(long number) {
-        return new Maker(new SplittableRandom(seed * 1_000_003L + number)).make(number);
+        return new Maker(new Dice(seed * 1_000_003L + number)).make(number);
     }
 
     private static final class Maker {
 
-        private final SplittableRandom random;
+        private final Dice dice;
         private final Map<String, String> env = new LinkedHashMap<>();
         private String root = "NVCF";
         private int parting; // where the words of this entry's variables may be parted
 
-        Maker(SplittableRandom random) {
-            this.random = random;
-        }
-
-        private boolean chance(int percent) {
-            return random.nextInt(100) < percent;
-        }
-
-        private <T> T pick(List<T> list) {
-            return list.get(random.nextInt(list.size()));
+        Maker(Dice dice) {
+            this.dice = dice;
         }
 
         Case make(long number) {
-            if (chance(20)) {
+            if (dice.chance(20)) {
                 root = "NVCT";
             }
             Map<String, Object> policy = policy();
-            int entries = random.nextInt(5);
-            boolean sane = chance(45);
+            int entries = dice.below(5);
+            boolean sane = dice.chance(45);
             for (int i = 0; i < entries; i++) {
                 entry(sane);
             }
-            if (chance(15)) {
+            if (dice.chance(15)) {
                 put("SOME_OTHER_VARIABLE", "x");
             }
-            if (chance(3)) {
-                put(root + "_REGISTRIES_RECOGNIZED" + (chance(50) ? "" : "_CONTAINER"), "x");
+            if (dice.chance(3)) {
+                put(root + "_REGISTRIES_RECOGNIZED" + (dice.chance(50) ? "" : "_CONTAINER"), "x");
             }
-            if (chance(3)) {
-                put(pick(List.of("_REGISTRIES_RECOGNISED_CONTAINER_A_NAME",
+            if (dice.chance(3)) {
+                put(dice.pick(List.of("_REGISTRIES_RECOGNISED_CONTAINER_A_NAME",
                         "REGISTRIES_RECOGNIZED_CONTAINER_A_NAME",
                         "_REGISTRIES_RECOGNIZED_CONTAINERS_A_NAME", "_REGISTRIES_CONTAINER_A_NAME",
                         "-REGISTRIES_RECOGNIZED_CONTAINER_A_NAME",
                         "_REGISTRIES_RECOGNIZED_0_CONTAINER_A_NAME"))
-                        .transform(rest -> root + rest), pick(NAMES));
+                        .transform(rest -> root + rest), dice.pick(NAMES));
             }
-            if (chance(10)) {
+            if (dice.chance(10)) {
                 remote();
             }
             List<String> hosts = new ArrayList<>();
@@ -127,41 +118,41 @@ final class Generator {
         }
 
         private String label() {
-            String characters = chance(85) ? "abcxyz0189-" : "ab0-_.ABZ%:/@[]!$&'()*+,;=~ \\\t?#\u00e9";
+            String characters = dice.chance(85) ? "abcxyz0189-" : "ab0-_.ABZ%:/@[]!$&'()*+,;=~ \\\t?#\u00e9";
             StringBuilder out = new StringBuilder();
-            for (int n = chance(95) ? 1 + random.nextInt(5) : random.nextInt(70); n > 0; n--) {
-                out.append(characters.charAt(random.nextInt(characters.length())));
+            for (int n = dice.chance(95) ? 1 + dice.below(5) : dice.below(70); n > 0; n--) {
+                out.append(characters.charAt(dice.below(characters.length())));
             }
             return out.toString();
         }
 
         private String number() {
-            return String.valueOf(random.nextInt(chance(85) ? 256 : 1000));
+            return String.valueOf(dice.below(dice.chance(85) ? 256 : 1000));
         }
 
         /** A host name, sound or not. */
         private String host() {
-            String host = switch (random.nextInt(10)) {
+            String host = switch (dice.below(10)) {
                 case 0 -> number() + "." + number() + "." + number() + "." + number();
-                case 1 -> pick(List.of("[::1]", "[fe80::1]", "[2001:db8::10]", "[::ffff:1.2.3.4]",
+                case 1 -> dice.pick(List.of("[::1]", "[fe80::1]", "[2001:db8::10]", "[::ffff:1.2.3.4]",
                         "[1:2:3:4:5:6:7:8]", "[:::]", "[1]", "[::g]", "[1::2::3]", "[]", "[::1",
                         "[1:2:3:4:5:6:7]", "[::1%eth0]", "[::00001]", "[1:2:3:4:5:6:7:8:9]",
                         "[::1.2.3]", "[ABCD::1]", "[1:2:3:4:5:6:7::]", "[::2:3:4:5:6:7:8]"));
-                case 2 -> (chance(90) ? "123456789012" : "12345678901") + ".dkr.ecr."
-                        + pick(List.of("us-east-1", "eu-west-3", "cn-north-1", "us-gov-west-1",
+                case 2 -> (dice.chance(90) ? "123456789012" : "12345678901") + ".dkr.ecr."
+                        + dice.pick(List.of("us-east-1", "eu-west-3", "cn-north-1", "us-gov-west-1",
                                 "aws-global", "us-iso-east-1", "moon", "us-east", "aws-iso-global"))
-                        + ".amazonaws.com" + (chance(10) ? ".cn" : "");
-                case 3 -> label() + "-" + pick(List.of("cn-beijing", "ap-southeast-1", "cn-mars",
+                        + ".amazonaws.com" + (dice.chance(10) ? ".cn" : "");
+                case 3 -> label() + "-" + dice.pick(List.of("cn-beijing", "ap-southeast-1", "cn-mars",
                         "ap-southeast-2", "cn-hongkong")) + ".cr.volces.com";
-                case 4 -> label() + pick(List.of(".azurecr.io", "azurecr.io", ".azurecr.io.example",
+                case 4 -> label() + dice.pick(List.of(".azurecr.io", "azurecr.io", ".azurecr.io.example",
                         ".azurecr.com"));
-                case 5 -> pick(HOSTS);
+                case 5 -> dice.pick(HOSTS);
                 default -> label();
             };
-            while (chance(50)) {
-                host = chance(80) ? host + "." + label() : label() + "." + host;
+            while (dice.chance(50)) {
+                host = dice.chance(80) ? host + "." + label() : label() + "." + host;
             }
-            return switch (random.nextInt(25)) {
+            return switch (dice.below(25)) {
                 case 0 -> host + ":" + number();
                 case 1 -> "https://" + host;
                 case 2 -> host + "/";
@@ -174,34 +165,35 @@ final class Generator {
 
         /** Properties of the remote configuration; in the environment's map, after all variables. */
         private void remote() {
-            String key = chance(60) ? pick(KEYS) : chance(70) ? pick(BUILT_IN) : pick(ODD_KEYS);
+            String key = dice.chance(60) ? dice.pick(KEYS)
+                    : dice.chance(70) ? dice.pick(BUILT_IN) : dice.pick(ODD_KEYS);
             String prefix = root + "_REGISTRIES_RECOGNIZED_"
-                    + (chance(90) ? "CONTAINER" : pick(TYPES)) + "_"
-                    + (chance(70) ? key.toLowerCase(Locale.ROOT) : key);
-            if (chance(80)) {
-                put(REMOTE + dotted(prefix, "NAME"), chance(50) ? key : pick(NAMES));
+                    + (dice.chance(90) ? "CONTAINER" : dice.pick(TYPES)) + "_"
+                    + (dice.chance(70) ? key.toLowerCase(Locale.ROOT) : key);
+            if (dice.chance(80)) {
+                put(REMOTE + dotted(prefix, "NAME"), dice.chance(50) ? key : dice.pick(NAMES));
             }
-            if (chance(80)) {
+            if (dice.chance(80)) {
                 put(REMOTE + dotted(prefix, "HOSTNAME"),
-                        chance(50) ? "remote.example" : pick(HOSTS));
+                        dice.chance(50) ? "remote.example" : dice.pick(HOSTS));
             }
-            if (chance(20)) {
-                put(REMOTE + dotted(prefix, "CALLTIMEOUT"), pick(TIMEOUTS));
+            if (dice.chance(20)) {
+                put(REMOTE + dotted(prefix, "CALLTIMEOUT"), dice.pick(TIMEOUTS));
             }
         }
 
         private Map<String, Object> policy() {
             Map<String, Object> policy = new LinkedHashMap<>();
-            policy.put("mode", chance(85) ? "Inject" : "Check");
-            policy.put("unlisted", pick(List.of("Warn", "Warn", "Warn", "Allow", "Deny", "Remove")));
+            policy.put("mode", dice.chance(85) ? "Inject" : "Check");
+            policy.put("unlisted", dice.pick(List.of("Warn", "Warn", "Warn", "Allow", "Deny", "Remove")));
             Map<String, Object> registries = new LinkedHashMap<>();
-            int count = chance(60) ? 0 : 1 + random.nextInt(2);
+            int count = dice.chance(60) ? 0 : 1 + dice.below(2);
             for (int i = 0; i < count; i++) {
-                String key = pick(KEYS);
+                String key = dice.pick(KEYS);
                 registries.put(key, Map.of("name", "Policy " + key, "hostname",
                         key.toLowerCase(Locale.ROOT) + ".policy.example"));
             }
-            if (chance(5)) {
+            if (dice.chance(5)) {
                 registries.put("HARBOR",
                         Map.of("name", "Harbor Registry", "hostname", "harbor.policy.example"));
             }
@@ -216,41 +208,41 @@ final class Generator {
         }
 
         private void entry(boolean sane) {
-            String type = chance(sane ? 95 : 85) ? "CONTAINER" : pick(TYPES);
-            String key = chance(sane ? 90 : 40) ? pick(KEYS)
-                    : chance(50) ? pick(BUILT_IN) : pick(ODD_KEYS);
+            String type = dice.chance(sane ? 95 : 85) ? "CONTAINER" : dice.pick(TYPES);
+            String key = dice.chance(sane ? 90 : 40) ? dice.pick(KEYS)
+                    : dice.chance(50) ? dice.pick(BUILT_IN) : dice.pick(ODD_KEYS);
             String prefix = root + "_REGISTRIES_RECOGNIZED_" + type + "_" + key;
-            parting = 1 + random.nextInt(35);
-            boolean tuningOnly = BUILT_IN.contains(key) && chance(50);
-            int style = sane && chance(85) ? 0 : random.nextInt(12);
-            if (!tuningOnly && chance(sane ? 97 : 85)) {
-                put(spell(prefix, "NAME", chance(90) ? style : random.nextInt(12)),
-                        sane && chance(90) ? key + random.nextInt(3) : pick(NAMES));
+            parting = 1 + dice.below(35);
+            boolean tuningOnly = BUILT_IN.contains(key) && dice.chance(50);
+            int style = sane && dice.chance(85) ? 0 : dice.below(12);
+            if (!tuningOnly && dice.chance(sane ? 97 : 85)) {
+                put(spell(prefix, "NAME", dice.chance(90) ? style : dice.below(12)),
+                        sane && dice.chance(90) ? key + dice.below(3) : dice.pick(NAMES));
             }
-            if (!tuningOnly && chance(sane ? 97 : 85)) {
-                put(spell(prefix, "HOSTNAME", chance(90) ? style : random.nextInt(12)),
-                        sane && chance(90)
+            if (!tuningOnly && dice.chance(sane ? 97 : 85)) {
+                put(spell(prefix, "HOSTNAME", dice.chance(90) ? style : dice.below(12)),
+                        sane && dice.chance(90)
                                 ? key.toLowerCase(Locale.ROOT).replaceAll("[^a-z]", "")
-                                        + random.nextInt(3) + ".example"
-                                : pick(HOSTS));
+                                        + dice.below(3) + ".example"
+                                : dice.pick(HOSTS));
             }
-            if (tuningOnly || chance(15)) {
-                String property = pick(TUNING);
-                put(spell(prefix, property, chance(80) ? 0 : random.nextInt(12)),
+            if (tuningOnly || dice.chance(15)) {
+                String property = dice.pick(TUNING);
+                put(spell(prefix, property, dice.chance(80) ? 0 : dice.below(12)),
                         property.contains("TIMEOUT")
-                                ? chance(70) ? "10s" : pick(TIMEOUTS)
+                                ? dice.chance(70) ? "10s" : dice.pick(TIMEOUTS)
                                 : property.endsWith("ENABLED")
-                                        ? chance(70) ? "false" : pick(SWITCHES) : "x");
+                                        ? dice.chance(70) ? "false" : dice.pick(SWITCHES) : "x");
             }
-            if (chance(sane ? 1 : 6)) {
-                put(spell(prefix, pick(STRAY), random.nextInt(12)), "x");
+            if (dice.chance(sane ? 1 : 6)) {
+                put(spell(prefix, dice.pick(STRAY), dice.below(12)), "x");
             }
-            if (chance(sane ? 0 : 3)) {
-                put(prefix, chance(50) ? "" : "x");
+            if (dice.chance(sane ? 0 : 3)) {
+                put(prefix, dice.chance(50) ? "" : "x");
             }
-            if (chance(sane ? 0 : 8)) {
-                put(spell(prefix, chance(50) ? "NAME" : "HOSTNAME", random.nextInt(12)),
-                        chance(50) ? pick(NAMES) : pick(HOSTS));
+            if (dice.chance(sane ? 0 : 8)) {
+                put(spell(prefix, dice.chance(50) ? "NAME" : "HOSTNAME", dice.below(12)),
+                        dice.chance(50) ? dice.pick(NAMES) : dice.pick(HOSTS));
             }
         }
 
@@ -265,7 +257,7 @@ final class Generator {
                 case 5 -> doubled(upper);
                 case 6 -> dashed(upper);
                 case 7 -> bracketed(prefix, property);
-                case 8 -> upper.replaceFirst("_", pick(List.of("-", ".", "", "__", " ")));
+                case 8 -> upper.replaceFirst("_", dice.pick(List.of("-", ".", "", "__", " ")));
                 case 9 -> sprinkled(upper);
                 case 10 -> parted(upper);
                 default -> upper;
@@ -275,7 +267,7 @@ final class Generator {
         private String mixed(String text) {
             StringBuilder out = new StringBuilder();
             text.chars().forEach(c -> out.append(
-                    chance(30) ? Character.toLowerCase((char) c) : (char) c));
+                    dice.chance(30) ? Character.toLowerCase((char) c) : (char) c));
             return out.toString();
         }
 
@@ -284,27 +276,27 @@ final class Generator {
             String[] parts = prefix.split("_", 5);
             String key = parts.length == 5 ? parts[4] : "";
             String tail = property.equals("CALLTIMEOUT") ? "call-timeout"
-                    : property.toLowerCase(Locale.ROOT).replace('_', chance(50) ? '.' : '-');
+                    : property.toLowerCase(Locale.ROOT).replace('_', dice.chance(50) ? '.' : '-');
             return String.join(".", parts[0], parts[1], parts[2], parts[3])
-                    .toLowerCase(Locale.ROOT) + "." + (chance(50) ? key.replace('_', '-') : key)
+                    .toLowerCase(Locale.ROOT) + "." + (dice.chance(50) ? key.replace('_', '-') : key)
                     + "." + tail;
         }
 
         private String doubled(String text) {
-            int at = random.nextInt(text.length());
-            String extra = chance(70) ? "_" : "__";
-            return chance(30) ? text + extra : chance(20) ? extra + text
+            int at = dice.below(text.length());
+            String extra = dice.chance(70) ? "_" : "__";
+            return dice.chance(30) ? text + extra : dice.chance(20) ? extra + text
                     : text.substring(0, at) + extra + text.substring(at);
         }
 
         private String dashed(String text) {
-            int at = random.nextInt(text.length());
+            int at = dice.below(text.length());
             return text.substring(0, at) + "-" + text.substring(at);
         }
 
         /** A dash in one of the words before the key, or an underscore at the same place. */
         private String parted(String text) {
-            String mark = chance(60) ? "-" : "_";
+            String mark = dice.chance(60) ? "-" : "_";
             return text.substring(0, parting) + mark + text.substring(parting);
         }
 
@@ -312,7 +304,7 @@ final class Generator {
             String[] parts = prefix.split("_", 5);
             String head = String.join("_", parts[0], parts[1], parts[2], parts[3]);
             String key = parts.length == 5 ? parts[4] : "";
-            return switch (random.nextInt(4)) {
+            return switch (dice.below(4)) {
                 case 0 -> head + "[" + key + "]_" + property;
                 case 1 -> head + "_[" + key + "]_" + property;
                 case 2 -> head.toLowerCase(Locale.ROOT).replace('_', '.') + "["
@@ -323,8 +315,8 @@ final class Generator {
         }
 
         private String sprinkled(String text) {
-            int at = random.nextInt(text.length());
-            String odd = pick(List.of("!", " ", "$", "/", ".", "[", "]", "~", "@", "{"));
+            int at = dice.below(text.length());
+            String odd = dice.pick(List.of("!", " ", "$", "/", ".", "[", "]", "~", "@", "{"));
             return text.substring(0, at) + odd + text.substring(at);
         }
     }

@@ -2,7 +2,6 @@ package registryreference;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.SplittableRandom;
 
 /**
  * Makes files of a remote configuration: a few registries, said in all ways in which YAML and
@@ -45,33 +44,25 @@ final class RemoteGenerator {
     }
 
     File make(long number) {
-        return new Maker(new SplittableRandom(seed * 1_000_033L + number)).make();
+        return new Maker(new Dice(seed * 1_000_033L + number)).make();
     }
 
     private static final class Maker {
 
-        private final SplittableRandom random;
+        private final Dice dice;
         private final StringBuilder out = new StringBuilder();
         private int named;
         private final List<String> anchors = new ArrayList<>(); // that an alias may name here
 
-        Maker(SplittableRandom random) {
-            this.random = random;
-        }
-
-        private boolean chance(int percent) {
-            return random.nextInt(100) < percent;
-        }
-
-        private <T> T pick(List<T> list) {
-            return list.get(random.nextInt(list.size()));
+        Maker(Dice dice) {
+            this.dice = dice;
         }
 
         File make() {
-            if (chance(10)) {
+            if (dice.chance(10)) {
                 return properties();
             }
-            int documents = chance(50) ? 1 : 2 + random.nextInt(2);
+            int documents = dice.chance(50) ? 1 : 2 + dice.below(2);
             for (int i = 0; i < documents; i++) {
                 out.append(i > 0 ? "---\n" : "");
                 document();
@@ -80,12 +71,12 @@ final class RemoteGenerator {
         }
 
         private File properties() {
-            for (int n = 1 + random.nextInt(4); n > 0; n--) {
-                out.append(pick(List.of("", "\\u0000", "\\ "))).append(ROOT).append('.')
-                        .append(pick(List.of("docker", "ghcr", "do\\u0000cker", "dock\\\n er")))
-                        .append(pick(List.of(".hostname", ".name", "[hostname]")))
-                        .append(pick(List.of("=", ": ", " ")))
-                        .append(pick(List.of("a.example", "b.example", "", "\\u0041",
+            for (int n = 1 + dice.below(4); n > 0; n--) {
+                out.append(dice.pick(List.of("", "\\u0000", "\\ "))).append(ROOT).append('.')
+                        .append(dice.pick(List.of("docker", "ghcr", "do\\u0000cker", "dock\\\n er")))
+                        .append(dice.pick(List.of(".hostname", ".name", "[hostname]")))
+                        .append(dice.pick(List.of("=", ": ", " ")))
+                        .append(dice.pick(List.of("a.example", "b.example", "", "\\u0041",
                                 "\u00fc", "\u212a"))).append('\n');
             }
             return new File("nvcf-api.properties", out.toString());
@@ -93,11 +84,11 @@ final class RemoteGenerator {
 
         private void document() {
             anchors.clear();
-            boolean late = chance(30);
+            boolean late = dice.chance(30);
             if (!late) {
                 bound();
             }
-            for (int n = 1 + random.nextInt(4); n > 0; n--) {
+            for (int n = 1 + dice.below(4); n > 0; n--) {
                 line();
             }
             if (late) {
@@ -106,27 +97,27 @@ final class RemoteGenerator {
         }
 
         private void bound() {
-            if (chance(35)) {
-                out.append(String.format(pick(BOUND), pick(PROFILES))).append('\n');
+            if (dice.chance(35)) {
+                out.append(String.format(dice.pick(BOUND), dice.pick(PROFILES))).append('\n');
             }
         }
 
         private void line() {
-            switch (random.nextInt(10)) {
-                case 0 -> out.append("spring.cloud.config.").append(pick(WISHES));
-                case 1 -> out.append("spring: {cloud: {config: {").append(pick(WISHES)).append("}}}");
-                case 2 -> out.append(pick(List.of("\"\\0", "\"", "\" "))).append(ROOT)
-                        .append(".docker.hostname\": ").append(pick(HOSTS));
+            switch (dice.below(10)) {
+                case 0 -> out.append("spring.cloud.config.").append(dice.pick(WISHES));
+                case 1 -> out.append("spring: {cloud: {config: {").append(dice.pick(WISHES)).append("}}}");
+                case 2 -> out.append(dice.pick(List.of("\"\\0", "\"", "\" "))).append(ROOT)
+                        .append(".docker.hostname\": ").append(dice.pick(HOSTS));
                 case 3 -> out.append("<<: ").append(merged(ROOT + ": " + registries(2)));
                 case 4 -> out.append("' ': {").append(ROOT).append(": ").append(registries(2))
                         .append('}');
                 case 5 -> out.append("nvcf: {registries: {recognized: {container: ")
                         .append(registries(3)).append("}}}");
-                case 6 -> out.append(ROOT).append(": !!omap [").append(pick(REGISTRIES))
-                        .append(": ").append(registry(1)).append(", ").append(pick(REGISTRIES))
+                case 6 -> out.append(ROOT).append(": !!omap [").append(dice.pick(REGISTRIES))
+                        .append(": ").append(registry(1)).append(", ").append(dice.pick(REGISTRIES))
                         .append(": ").append(registry(1)).append(']');
-                case 7 -> out.append(ROOT).append('.').append(pick(List.of("docker", "ghcr")))
-                        .append(".hostname: ").append(pick(HOSTS));
+                case 7 -> out.append(ROOT).append('.').append(dice.pick(List.of("docker", "ghcr")))
+                        .append(".hostname: ").append(dice.pick(HOSTS));
                 default -> out.append(ROOT).append(": ").append(registries(3));
             }
             out.append('\n');
@@ -134,7 +125,7 @@ final class RemoteGenerator {
 
         /** A value of a merge key: the map itself, one in a list, or one that merges it. */
         private String merged(String pairs) {
-            return switch (random.nextInt(5)) {
+            return switch (dice.below(5)) {
                 case 0 -> "[{" + pairs + "}]";
                 case 1 -> "{<<: {" + pairs + "}}";
                 case 2 -> "[{<<: {" + pairs + "}}, {x: y}]";
@@ -145,7 +136,7 @@ final class RemoteGenerator {
         /** Names the map, or not; only then an alias may lead to it. */
         private String closed(StringBuilder map) {
             map.append('}');
-            if (!chance(40)) {
+            if (!dice.chance(40)) {
                 return map.toString();
             }
             String name = "a" + named++;
@@ -154,18 +145,18 @@ final class RemoteGenerator {
         }
 
         private String mergeKey() {
-            return chance(85) ? "<<: " : pick(List.of("! <<: ", "!!merge x: ", "! \"<<\": "));
+            return dice.chance(85) ? "<<: " : dice.pick(List.of("! <<: ", "!!merge x: ", "! \"<<\": "));
         }
 
         private String registries(int depth) {
             StringBuilder map = new StringBuilder("{");
-            for (int n = 1 + random.nextInt(3); n > 0; n--) {
-                if (chance(30) && depth > 0) {
-                    map.append(mergeKey()).append(!anchors.isEmpty() && chance(50)
-                            ? pick(anchors) : chance(30) ? "[" + registries(depth - 1) + ", "
+            for (int n = 1 + dice.below(3); n > 0; n--) {
+                if (dice.chance(30) && depth > 0) {
+                    map.append(mergeKey()).append(!anchors.isEmpty() && dice.chance(50)
+                            ? dice.pick(anchors) : dice.chance(30) ? "[" + registries(depth - 1) + ", "
                                     + registries(depth - 1) + "]" : registries(depth - 1));
                 } else {
-                    map.append(chance(2) ? "0x1" : pick(REGISTRIES)).append(": ")
+                    map.append(dice.chance(2) ? "0x1" : dice.pick(REGISTRIES)).append(": ")
                             .append(registry(2));
                 }
                 map.append(n > 1 ? ", " : "");
@@ -174,17 +165,18 @@ final class RemoteGenerator {
         }
 
         private String registry(int depth) {
-            if (!anchors.isEmpty() && chance(20)) {
-                return pick(anchors);
+            if (!anchors.isEmpty() && dice.chance(20)) {
+                return dice.pick(anchors);
             }
             StringBuilder map = new StringBuilder("{");
-            for (int n = 1 + random.nextInt(3); n > 0; n--) {
-                if (chance(30) && depth > 0) {
+            for (int n = 1 + dice.below(3); n > 0; n--) {
+                if (dice.chance(30) && depth > 0) {
                     map.append(mergeKey())
-                            .append(!anchors.isEmpty() && chance(40) ? pick(anchors) : registry(depth - 1));
+                            .append(!anchors.isEmpty() && dice.chance(40) ? dice.pick(anchors)
+                                    : registry(depth - 1));
                 } else {
-                    map.append(pick(List.of("hostname", "hostname", "name", "\"host\\0name\"")))
-                            .append(": ").append(pick(HOSTS));
+                    map.append(dice.pick(List.of("hostname", "hostname", "name", "\"host\\0name\"")))
+                            .append(": ").append(dice.pick(HOSTS));
                 }
                 map.append(n > 1 ? ", " : "");
             }
