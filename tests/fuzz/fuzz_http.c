@@ -36,7 +36,7 @@ static enum net_route route(void *context, struct str path, bool plain)
     return str_eq(path, STR("/healthz")) ? NET_ROUTE_GET : NET_ROUTE_NONE;
 }
 
-static void handle(void *context, const struct net_request *request,
+static bool handle(void *context, const struct net_request *request,
                    struct net_response *response)
 {
     (void)context;
@@ -46,6 +46,7 @@ static void handle(void *context, const struct net_request *request,
         hash = hash * 31 + (unsigned char)request->body.p[i];
     buf_printf(&response->body, "%d %zu %u\n", (int)request->method, request->body.n,
                hash);
+    return true;
 }
 
 static void begin(void)

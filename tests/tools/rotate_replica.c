@@ -51,7 +51,7 @@ static enum net_route route(void *context, struct str path, bool plain)
     return NET_ROUTE_POST;
 }
 
-static void handle(void *context, const struct net_request *request,
+static bool handle(void *context, const struct net_request *request,
                    struct net_response *response)
 {
     (void)context;
@@ -64,6 +64,7 @@ static void handle(void *context, const struct net_request *request,
                "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\","
                "\"response\":{\"uid\":\"%.*s\",\"allowed\":true}}",
                STR_ARG(uid));
+    return true;
 }
 
 static bool on_certificate(void *context, struct str cert_pem, struct str key_pem,

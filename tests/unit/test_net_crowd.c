@@ -45,7 +45,7 @@ static enum net_route route(void *context, struct str path, bool plain)
     return NET_ROUTE_POST;
 }
 
-static void handle(void *context, const struct net_request *request,
+static bool handle(void *context, const struct net_request *request,
                    struct net_response *answer)
 {
     atomic_long *handled = context;
@@ -56,6 +56,7 @@ static void handle(void *context, const struct net_request *request,
     atomic_fetch_add(&handled[large], 1);
     answer->status = large ? 400 : 200;
     buf_text(&answer->body, "{}");
+    return true;
 }
 
 /* One worker; `handled` counts small and large requests from now on. */

@@ -115,7 +115,7 @@ static json_t *weigh_and_make(struct str text, struct prune_context *context,
 {
     size_t left = context->weight_maximum - context->weight;
     size_t weight = text.n < left / JSON_WEIGHT_BYTE / 2 ? text.n * JSON_WEIGHT_BYTE
-                                                         : json_weight(text);
+                                                         : json_weight(text, left);
     return prune_charge(context, weight, err) ? make(text, err) : NULL;
 }
 

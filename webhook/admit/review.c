@@ -188,7 +188,7 @@ static bool read_late(json_t *request, const char *member, struct str bytes,
 static bool read_whole(struct str body, struct prune_context *context,
                        struct review *ret_review, struct err *err)
 {
-    if (!prune_charge(context, json_weight(body), err))
+    if (!prune_charge(context, json_weight(body, context->weight_maximum), err))
         return false;
     json_error_t why;
     json_t *root = json_loadb(body.p, body.n, JSON_ALLOW_NUL, &why);

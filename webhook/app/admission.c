@@ -11,9 +11,13 @@
 #include "util/turn.h"
 #include "util/utf8.h"
 
-/* What every worker may take at once. A review that needs more waits for its turn. */
-#define DECISION_SMALL (1u << 20)
-#define TURN_MS        500u
+/* What a review may take in a worker: a third of a millisecond, about, for which others
+ * wait. One that needs more is decided aside. */
+#define DECISION_SMALL (512u << 10)
+#define BODY_SMALL                                                                       \
+    (256u << 10) /* what is read of it may be little, but all is passed over */
+#define TURN_MS 500u
+#define WAIT_NS INT64_C(2000000000) /* aside, until it begins */
 /* Of ConfigMaps that are read live. */
 #define LOOK_SMALL (256u << 10)
 #define LOOK_LARGE (4u << 20)
@@ -159,15 +163,26 @@ static bool decide_within(struct handlers *handlers, const struct admit_input *i
     return answered && (!answer->failed || err_nomem(err));
 }
 
-static void answer(struct handlers *handlers, enum admit_endpoint endpoint,
-                   struct str body, struct net_response *response)
+static bool decide_aside(struct handlers *handlers, const struct admit_input *input,
+                         int64_t since, struct arena *arena, bool *ret_turn,
+                         struct buf *answer, struct admit_outcome *outcome,
+                         struct err *err)
 {
-    int64_t began = clock_mono_nanos();
+    *ret_turn = clock_mono_nanos() - since <= WAIT_NS && turn_take(TURN_MS);
+    return *ret_turn ? decide_within(handlers, input, arena, handlers->decision, answer,
+                                     outcome, err)
+                     : err_set(err, ERR_UNAVAILABLE,
+                               "other large reviews have been in the way: try again");
+}
+
+static bool answer(struct handlers *handlers, enum admit_endpoint endpoint,
+                   const struct net_request *request, struct net_response *response)
+{
     NRW_AUTO_SNAPSHOT struct snapshot snapshot;
     snapshots_take(handlers->snapshots, &snapshot);
     const struct admit_input input = {
         .endpoint = endpoint,
-        .body = body,
+        .body = request->body,
         .policy = snapshot.policy,
         .config_maps = snapshot.config_maps,
         .policy_namespace = handlers->policy_namespace,
@@ -176,39 +191,43 @@ static void answer(struct handlers *handlers, enum admit_endpoint endpoint,
     if (input.policy == NULL) {
         const struct admit_outcome nothing = {.dry_run = false};
         count(handlers->metrics, &input, &nothing, "unavailable",
-              clock_mono_nanos() - began);
+              clock_mono_nanos() - request->since);
         handlers_error(handlers, response, 503, "no policy was accepted yet");
-        return;
+        return true;
     }
     NRW_AUTO_TURN bool turn = false;
     NRW_AUTO_ARENA struct arena arena = {.blocks =
                                              NULL}; /* done before the turn is over */
     struct admit_outcome outcome;
     struct err err = {0};
-    bool answered = decide_within(handlers, &input, &arena, DECISION_SMALL,
-                                  &response->body, &outcome, &err);
-    if (!answered && err.code == ERR_LIMIT) {
-        turn = turn_take(TURN_MS);
-        answered = turn ? decide_within(handlers, &input, &arena, handlers->decision,
-                                        &response->body, &outcome, &err)
-                        : err_set(&err, ERR_UNAVAILABLE,
-                                  "other large reviews have been in the way: try again");
+    bool answered = request->aside
+                        ? decide_aside(handlers, &input, request->since, &arena, &turn,
+                                       &response->body, &outcome, &err)
+                        : decide_within(handlers, &input, &arena, DECISION_SMALL,
+                                        &response->body, &outcome, &err);
+    if (!answered && err.code == ERR_LIMIT && !request->aside) {
+        buf_clear(&response->body);
+        return false;
     }
-    int64_t took = clock_mono_nanos() - began;
+    int64_t took = clock_mono_nanos() - request->since;
     if (!answered) {
         answer_error(handlers, &input, &err, response, took);
-        return;
+        return true;
     }
     count(handlers->metrics, &input, &outcome, outcome.decision, took);
     log_admission(&arena, &input, &outcome, took);
     if (handlers->cluster != NULL)
         cluster_tell(handlers->cluster, &outcome);
+    return true;
 }
 
-void admission_answer(struct handlers *handlers, enum admit_endpoint endpoint,
-                      struct str body, struct net_response *response)
+bool admission_answer(struct handlers *handlers, enum admit_endpoint endpoint,
+                      const struct net_request *request, struct net_response *response)
 {
+    if (request->body.n > BODY_SMALL && !request->aside)
+        return false;
     metrics_in_flight(handlers->metrics, 1);
-    answer(handlers, endpoint, body, response);
+    bool answered = answer(handlers, endpoint, request, response);
     metrics_in_flight(handlers->metrics, -1);
+    return answered;
 }

@@ -1,14 +1,16 @@
 /* One AdmissionReview from body to answer, with what is around the decision: the
- * snapshot, the metrics, the line in the log. Worker threads, several at a time. */
+ * snapshot, the metrics, the line in the log. Worker threads, several at a time, for what
+ * takes little; the thread aside (net/aside.h) for the rest. */
 #ifndef NRW_APP_ADMISSION_H
 #define NRW_APP_ADMISSION_H
 
 #include "admit/admit.h"
 #include "app/handlers.h"
 
-/* Fills status and body of `response`. */
-void admission_answer(struct handlers *handlers, enum admit_endpoint endpoint,
-                      struct str body, struct net_response *response);
+/* Fills status and body of `response`. False, and nothing in them: it takes more, and is
+ * to be asked for again aside. */
+bool admission_answer(struct handlers *handlers, enum admit_endpoint endpoint,
+                      const struct net_request *request, struct net_response *response);
 
 /* {"error":"…"} and a newline in place of what the body holds. */
 void handlers_error(const struct handlers *handlers, struct net_response *response,

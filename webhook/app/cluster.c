@@ -192,7 +192,7 @@ static json_t *ask(struct cluster *cluster, struct cluster_look *look, const cha
     struct err err = {0};
     bool good = kube_request_raw(cluster->client, &request, &answer, &err);
     look->bytes += answer.size;
-    look->weight += good ? json_weight(buf_view(&answer)) : 0;
+    look->weight += good ? json_weight(buf_view(&answer), SIZE_MAX) : 0;
     look->limited = err.code == ERR_LIMIT || look->weight > look->weight_maximum;
     json_t *object = good && !look->limited ? kube_parse(buf_view(&answer), NULL) : NULL;
     if (object != NULL && kube_is_object(object, "ConfigMap", NULL) &&

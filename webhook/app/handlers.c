@@ -77,16 +77,17 @@ static void answer_ready(struct handlers *handlers, struct net_response *respons
         response->status = 503;
 }
 
-static void handle(void *context, const struct net_request *request,
+static bool handle(void *context, const struct net_request *request,
                    struct net_response *response)
 {
     struct handlers *handlers = context;
+    bool answered = true;
     switch (endpoint_of(request->path)) {
     case ENDPOINT_MUTATE:
-        admission_answer(handlers, ADMIT_MUTATE, request->body, response);
+        answered = admission_answer(handlers, ADMIT_MUTATE, request, response);
         break;
     case ENDPOINT_VALIDATE:
-        admission_answer(handlers, ADMIT_VALIDATE, request->body, response);
+        answered = admission_answer(handlers, ADMIT_VALIDATE, request, response);
         break;
     case ENDPOINT_HEALTHZ:
         response->content_type = TEXT_PLAIN;
@@ -106,12 +107,15 @@ static void handle(void *context, const struct net_request *request,
         response->status = 404;
         break;
     }
+    if (!answered)
+        return false;
     if (response->body.failed) { /* out of memory; the server fills in its own text */
         buf_clear(&response->body);
         response->status = 500;
     }
     atomic_fetch_add_explicit(&handlers->bytes, request->body.n + response->body.size,
                               memory_order_relaxed);
+    return true;
 }
 
 static void on_handshake(void *context, bool tls_ok)

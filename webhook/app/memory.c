@@ -3,7 +3,7 @@
  * A quarter is for connections; an eighth for their small bodies; a tenth for bodies and
  * answers beyond those; an eighth each for the values and for the decision of one large
  * review at a time; a sixteenth for the ConfigMaps that are kept. The rest is the program
- * (12 MiB, of which 10 are pages of files), what each worker takes for small reviews (2
+ * (12 MiB, of which 10 are pages of files), what each worker takes for small reviews (1
  * MiB), and what the watch takes for a page of ConfigMaps, which waits for the same turn
  * as large reviews.
  *

@@ -278,7 +278,7 @@ static void list_done(struct kube_watch *watch, bool good, const struct err *err
     struct err reason = {0};
     size_t bytes = watch->call.transfer.body->size;
     if (watch->page > 1 && bytes > PAGE_WEIGHT / JSON_WEIGHT_BYTE &&
-        json_weight(buf_view(watch->call.transfer.body)) > PAGE_WEIGHT) {
+        json_weight(buf_view(watch->call.transfer.body), PAGE_WEIGHT) > PAGE_WEIGHT) {
         buf_done(watch->call.transfer.body);
         err_set(&reason, ERR_LIMIT, "a page has too many values");
         list_failed(watch, &reason);

@@ -57,6 +57,8 @@ static int64_t untaken_ms(const struct conn *conn, int64_t age)
 
 static enum worth worth_of_open(const struct conn *conn, int64_t age)
 {
+    if (conn->aside) /* it is us who take the time */
+        return WORTH_KINDS;
     bool idle = conn_idle(conn);
     bool unread = conn->readable && !conn->peer_eof; /* it may be us who are late */
     if (idle && conn->answered > 0)

@@ -34,7 +34,7 @@ void bridge_close(struct conn *conn)
         return;
     close(conn->pair);
     conn->pair = -1;
-    http_resume(conn);                 /* one that is held would not notice */
+    http_resume(conn);                 /* one that waits would not notice */
     conn->worker->http_pending = true; /* so that libmicrohttpd sees it */
 }
 
@@ -229,7 +229,7 @@ static bool pass_on_eof(struct conn *conn)
     if (conn->state != CONN_OPEN || !conn->peer_eof || conn->eof_fed || conn->pair < 0 ||
         conn->in.size != conn->in_at)
         return false;
-    if (conn->held || conn->exchange.queued ||
+    if (conn->held || conn->aside || conn->exchange.queued ||
         conn->stirred_at == conn->worker->http_runs)
         return false; /* it may have requests in hand that it has not looked at */
     if (has_unread(conn))
@@ -269,10 +269,10 @@ static bool pump(struct conn *conn)
     enum stream_result result = STREAM_DONE;
     const size_t most = read_most(conn, first);
     const int reads = first ? READS_MAXIMUM : READS_REST;
-    for (int i = 0;
-         i < reads && all <= most && result == STREAM_DONE && conn->state == CONN_OPEN &&
-         conn->pair >= 0 && conn->readable && !conn->peer_eof &&
-         conn->in.size == conn->in_at && !conn->held && conn->out_at == conn->out.size;
+    for (int i = 0; i < reads && all <= most && result == STREAM_DONE &&
+                    conn->state == CONN_OPEN && conn->pair >= 0 && conn->readable &&
+                    !conn->peer_eof && conn->in.size == conn->in_at && !conn->held &&
+                    !conn->aside && conn->out_at == conn->out.size;
          i++) {
         size_t n = 0;
         result = stream_read(&conn->stream, worker->scratch + got, NET_SCRATCH - got, &n);

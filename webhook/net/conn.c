@@ -76,7 +76,8 @@ void conn_kill(struct conn *conn)
 
 bool conn_reapable(const struct conn *conn)
 {
-    return conn->state == CONN_DEAD && !conn->mhd_open && !conn->ready && !conn->queued;
+    return conn->state == CONN_DEAD && !conn->mhd_open && !conn->ready && !conn->queued &&
+           !conn->aside;
 }
 
 bool conn_idle(const struct conn *conn)
@@ -252,7 +253,8 @@ static void watch(struct conn *conn, bool moved, int64_t now)
 {
     const struct net_server *server = conn->worker->server;
     enum conn_phase phase = CONN_IDLE;
-    if (conn->refused || conn->exchange.queued || conn->out_at < conn->out.size)
+    if (conn->refused || conn->aside || conn->exchange.queued ||
+        conn->out_at < conn->out.size)
         phase = CONN_SENDING;
     else if (conn->busy)
         phase = CONN_RECEIVING;
@@ -298,7 +300,7 @@ void conn_timeout(struct conn *conn, int64_t now)
     if (conn->state != CONN_OPEN || waits_for_client || conn->refused)
         conn_kill(conn);
     else if (conn->busy && !conn->exchange.queued)
-        conn_refuse(conn, 408, now);
+        conn_refuse(conn, conn->aside ? 503 : 408, now);
     else
         conn_finish(conn, now);
 }

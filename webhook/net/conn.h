@@ -64,6 +64,8 @@ struct conn {
     bool held;      /* … and was told to wait: see http.c */
     bool queued;    /* … and is in the worker's queue to go on */
     bool its_turn;  /* … and was the first in it */
+    bool aside;     /* its exchange is lent (aside.h), and libmicrohttpd … */
+    bool parked;    /* … was told to wait for that */
     bool ahead;     /* more had come when the last answer ended: the next one queues */
     bool busy;      /* bytes of a request were fed and it is not answered yet */
     bool fed;       /* at least one byte was ever fed */

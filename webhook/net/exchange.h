@@ -12,6 +12,8 @@
 /* No path of ours is nearly as long; a longer one is not found. */
 #define EXCHANGE_PATH_MAXIMUM 256u
 
+struct conn;
+
 struct exchange {
     bool begun;     /* the request line was read */
     bool checked;   /* the header was looked at */
@@ -28,6 +30,11 @@ struct exchange {
     bool mapped;   /* the body has pages of its own: all that it may ever need */
     size_t small;  /* bytes of it, or of its beginning, that are counted as small ones */
     size_t budget; /* bytes of the server's budget for what is large that are held */
+    bool back;     /* it was answered aside (aside.h): by `answer`, … */
+    bool answered; /* … unless there was no time for it */
+    struct net_request request;
+    struct net_response answer;
+    struct conn *next_aside;
 };
 
 #endif

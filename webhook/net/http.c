@@ -22,6 +22,7 @@
 #include "net/head.h"
 #include "net/refusal.h"
 #include "net/worker.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -29,6 +30,7 @@
 #define SMALL_BODY   (64u * 1024u)
 #define MAPPED_BODY  (NET_BODY_MAXIMUM + 1) /* with its NUL */
 #define SMALL_ANSWER (16u * 1024u)
+#define USUAL_ANSWER (4u * 1024u)
 #define ANSWER_COPIES                                                                    \
     3u /* libmicrohttpd's, then in a socketpair and ours, in TCP's buffer */
 #define ANSWER_MAXIMUM (8u * 1024u * 1024u)
@@ -138,7 +140,12 @@ void http_taken(struct conn *conn)
 void http_reset(struct conn *conn)
 {
     struct exchange *x = &conn->exchange;
+    if (conn->aside) /* lent: http_take_back does it */
+        return;
     give_back(conn);
+    if (x->back)
+        buf_done(&x->answer.body);
+    x->back = false;
     x->begun = x->checked = x->expects = x->queued = x->review = false;
     x->error = 0;
     x->length = 0;
@@ -200,29 +207,23 @@ static enum MHD_Result give_error(struct conn *conn, struct MHD_Connection *conn
     return give(conn, connection, status, "application/json", response);
 }
 
-static enum MHD_Result handle(struct conn *conn, struct MHD_Connection *connection)
+/* Takes the answer's body. */
+static enum MHD_Result give_answer(struct conn *conn, struct MHD_Connection *connection,
+                                   struct net_response *answer)
 {
-    const struct net_handlers *handlers = &conn->worker->server->handlers;
     struct exchange *x = &conn->exchange;
-    struct net_request request = {.method = x->method,
-                                  .path = str_from(x->path, x->path_size),
-                                  .body = buf_view(&x->body),
-                                  .plain = conn->plain};
-    struct net_response answer = {.status = 200, .content_type = "application/json"};
-    buf_init(&answer.body, ANSWER_MAXIMUM);
-    handlers->handle(handlers->context, &request, &answer);
     give_back(conn);
-    if (answer.body.failed || (answer.body.size == 0 && answer.status >= 400)) {
-        buf_done(&answer.body);
-        return give_error(conn, connection, answer.status >= 400 ? answer.status : 500);
+    if (answer->body.failed || (answer->body.size == 0 && answer->status >= 400)) {
+        buf_done(&answer->body);
+        return give_error(conn, connection, answer->status >= 400 ? answer->status : 500);
     }
-    size_t size = answer.body.size;
+    size_t size = answer->body.size;
     /* Probes and metrics are few (accept.c) and told as ever. */
     if (size > SMALL_ANSWER && !conn->plain && !afford(conn, ANSWER_COPIES * size)) {
-        buf_done(&answer.body);
+        buf_done(&answer->body);
         return give_error(conn, connection, 503);
     }
-    char *data = size > 0 ? buf_steal(&answer.body, &size) : NULL;
+    char *data = size > 0 ? buf_steal(&answer->body, &size) : NULL;
     struct MHD_Response *response;
     if (data == NULL) {
         response = fixed_response(STR(""));
@@ -232,9 +233,61 @@ static enum MHD_Result handle(struct conn *conn, struct MHD_Connection *connecti
         if (response == NULL)
             mem_free(data);
     }
-    buf_done(&answer.body);
-    x->review = x->method == NET_POST && answer.status == 200;
-    return give(conn, connection, answer.status, answer.content_type, response);
+    buf_done(&answer->body);
+    x->review = x->method == NET_POST && answer->status == 200;
+    return give(conn, connection, answer->status, answer->content_type, response);
+}
+
+static enum MHD_Result handle(struct conn *conn, struct MHD_Connection *connection)
+{
+    const struct net_handlers *handlers = &conn->worker->server->handlers;
+    struct exchange *x = &conn->exchange;
+    x->request = (struct net_request){.method = x->method,
+                                      .path = str_from(x->path, x->path_size),
+                                      .body = buf_view(&x->body),
+                                      .plain = conn->plain,
+                                      .since = clock_mono_nanos()};
+    x->answer = (struct net_response){.status = 200, .content_type = "application/json"};
+    buf_init(&x->answer.body, ANSWER_MAXIMUM);
+    if (handlers->handle(handlers->context, &x->request, &x->answer))
+        return give_answer(conn, connection, &x->answer);
+    /* glibc tidies up the heap that a block came from when it is freed, here, and the
+     * other thread's is a mess. */
+    (void)buf_reserve(&x->answer.body, USUAL_ANSWER);
+    x->request.aside = true;
+    conn->aside = conn->parked = true;
+    MHD_suspend_connection(connection);
+    worker_ready(conn->worker, conn); /* for its deadline */
+    aside_put(conn);
+    return MHD_YES;
+}
+
+void http_take_back(struct worker *worker)
+{
+    struct conn *next;
+    for (struct conn *conn = aside_back(worker); conn != NULL; conn = next) {
+        struct exchange *x = &conn->exchange;
+        next = x->next_aside;
+        conn->aside = false;
+        x->back = true;
+        if (conn->parked)
+            http_resume(conn);
+        else
+            http_reset(conn); /* it was refused or is gone */
+    }
+}
+
+static enum MHD_Result give_back_answer(struct conn *conn,
+                                        struct MHD_Connection *connection)
+{
+    struct exchange *x = &conn->exchange;
+    x->back = false;
+    worker_ready(conn->worker, conn); /* nothing that it was fed says so */
+    if (!x->answered) {               /* only in the end */
+        buf_done(&x->answer.body);
+        return give_error(conn, connection, 503);
+    }
+    return give_answer(conn, connection, &x->answer);
 }
 
 /* --- requests ----------------------------------------------------------------- */
@@ -407,10 +460,13 @@ static bool hold(struct conn *conn)
 
 void http_resume(struct conn *conn)
 {
-    if (!conn->held)
+    if (!conn->held && !conn->parked)
         return;
-    conn->held = conn->its_turn = conn->ahead = false;
-    conn->in_turn = 0;
+    if (conn->held) {
+        conn->ahead = false;
+        conn->in_turn = 0;
+    }
+    conn->held = conn->its_turn = conn->parked = false;
     MHD_resume_connection(conn->mhd);
     conn->stirred_at = conn->worker->http_runs;
     conn->worker->http_pending = true;
@@ -435,8 +491,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         *size = 0;
         return take_body(conn, data, n);
     }
-    return x->error != 0 ? give_error(conn, connection, x->error)
-                         : handle(conn, connection);
+    if (x->error != 0)
+        return give_error(conn, connection, x->error);
+    return x->back ? give_back_answer(conn, connection) : handle(conn, connection);
 }
 
 static void on_completed(void *context, struct MHD_Connection *connection,

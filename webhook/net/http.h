@@ -19,8 +19,11 @@ bool http_add(struct worker *worker, struct conn *conn, int fd);
 /* Lets it do all that can be done now. True when something is left (run again soon). */
 bool http_run(struct worker *worker);
 
-/* Lets go on a connection that was held (conn->held). */
+/* Lets go on a connection that waits (conn->held, conn->parked). */
 void http_resume(struct conn *conn);
+
+/* Those that were answered aside go on. */
+void http_take_back(struct worker *worker);
 
 /* Gives a piece of a large body's memory back. */
 void http_scrap(struct worker *worker);

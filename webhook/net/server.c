@@ -103,13 +103,15 @@ static bool start_threads(struct net_server *server, struct err *err)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failure = 0;
-    for (unsigned i = 0; i < server->threads && failure == 0; i++) {
+    bool good = aside_start(&server->aside, server, err);
+    for (unsigned i = 0; good && i < server->threads && failure == 0; i++) {
         struct worker *worker = &server->workers[i];
         failure = pthread_create(&worker->thread, NULL, worker_main, worker);
         worker->started = failure == 0;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failure == 0 || err_errno(err, failure, "cannot start a worker thread");
+    return good &&
+           (failure == 0 || err_errno(err, failure, "cannot start a worker thread"));
 }
 
 static bool start(struct net_server *server, const struct net_options *options,
@@ -224,6 +226,7 @@ void net_server_stop(struct net_server *server, unsigned wait_ms)
         if (server->workers[i].started)
             pthread_join(server->workers[i].thread, NULL);
     }
+    aside_stop(&server->aside);
     for (unsigned i = 0; i < server->threads; i++)
         worker_done(&server->workers[i]);
     net_tls_free(server->tls);

@@ -24,6 +24,8 @@ struct net_request {
     struct str path; /* without the query */
     struct str body; /* of a POST; whole */
     bool plain;      /* came by the metrics listener */
+    bool aside;      /* is asked for again, with time for it: see net_handlers */
+    int64_t since;   /* clock_mono_nanos() when the whole of it had come */
 };
 
 struct net_response {
@@ -39,8 +41,11 @@ struct net_handlers {
     void *context;
     enum net_route (*route)(void *context, struct str path, bool plain);
     /* Runs in a worker thread, several at a time. An empty body with status 500 when it
-     * was out of memory: the server fills in its own static text. */
-    void (*handle)(void *context, const struct net_request *request,
+     * was out of memory: the server fills in its own static text. False, and the response
+     * as it was: it takes longer than others should wait for; then it is called again for
+     * the same request, with `aside`, in the one thread that there is for such. Not then.
+     */
+    bool (*handle)(void *context, const struct net_request *request,
                    struct net_response *response);
     /* Events for metrics; may be NULL. `tls_ok` counts handshakes, `code` HTTP errors
      * that the server answered by itself, `connections` the present number. */

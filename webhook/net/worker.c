@@ -395,6 +395,7 @@ bool worker_turn(struct worker *worker)
     int64_t began = clock_mono_nanos();
     if (!worker->stopping && atomic_load(&server->stopping))
         begin_stop(worker);
+    http_take_back(worker);
     let_go_on(worker);
     move_first(worker);
     if (worker->rest.head != NULL || worker->accepting)
@@ -462,6 +463,7 @@ bool worker_init(struct worker *worker, struct net_server *server, unsigned inde
 
 void worker_done(struct worker *worker)
 {
+    http_take_back(worker);
     http_stop(worker); /* forgets what is left, so that all can be freed */
     while (worker->all != NULL)
         conn_kill(worker->all);

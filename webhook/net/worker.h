@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/aside.h"
 #include "net/conn.h"
 #include "net/server.h"
 
@@ -46,6 +47,7 @@ struct worker {
     uint64_t accept_at;              /* … to be let in after so many of `rest` */
     uint64_t go_on_at;               /* likewise, of `queue` */
     struct conn *queue, *queue_last; /* with a pipelined request, to go on in turn */
+    _Atomic(struct conn *) back;     /* what comes back from the thread aside */
     unsigned count;                  /* of `all` on the TLS listener */
     unsigned plain_count;            /* and on the metrics listener */
     unsigned peak;         /* of both, since memory was last given back to the system */
@@ -76,6 +78,7 @@ struct net_server {
     atomic_int_least64_t large_wanted_at; /* … when it did last */
     pthread_mutex_t lock;                 /* of `tls` */
     struct net_tls *tls;
+    struct aside aside;
     struct worker *workers;
 };
 

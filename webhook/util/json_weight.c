@@ -16,10 +16,10 @@ static size_t text_end(struct str text, size_t at)
     return at;
 }
 
-size_t json_weight(struct str text)
+size_t json_weight(struct str text, size_t enough)
 {
     size_t weight = 2 * text.n + JSON_WEIGHT_PLACE;
-    for (size_t i = 0; i < text.n; i++) {
+    for (size_t i = 0; i < text.n && weight <= enough; i++) {
         switch (text.p[i]) {
         case '"':
             weight += JSON_WEIGHT_TEXT;

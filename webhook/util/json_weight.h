@@ -20,7 +20,7 @@
 #define JSON_WEIGHT_BYTE 128u
 
 /* Bytes of heap, never fewer than jansson and glibc take for a text that is JSON; of one
- * that is not, for as far as it is. */
-size_t json_weight(struct str text);
+ * that is not, for as far as it is. Beyond `enough` it does not count on. */
+size_t json_weight(struct str text, size_t enough);
 
 #endif

@@ -121,15 +121,30 @@ static enum net_route route(void *context, struct str path, bool plain)
     if (str_eq(path, STR("/hello")) || str_eq(path, STR("/fail")))
         return NET_ROUTE_GET;
     if (!plain && (str_eq(path, STR("/echo")) || str_eq(path, STR("/size")) ||
-                   str_eq(path, STR("/slow")) || str_eq(path, STR("/big"))))
+                   str_eq(path, STR("/slow")) || str_eq(path, STR("/aside")) ||
+                   str_eq(path, STR("/big"))))
         return NET_ROUTE_POST;
     return NET_ROUTE_NONE;
 }
 
-static void handle(void *context, const struct net_request *request,
+static void take_long(struct peer_counts *counts)
+{
+    long now = atomic_fetch_add(&counts->aside, 1) + 1;
+    if (now > atomic_load(&counts->aside_at_once))
+        atomic_store(&counts->aside_at_once, now);
+    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+    atomic_fetch_sub(&counts->aside, 1);
+}
+
+static bool handle(void *context, const struct net_request *request,
                    struct net_response *response)
 {
     struct peer_counts *counts = context;
+    bool long_one = str_eq(request->path, STR("/aside"));
+    if (long_one && !request->aside)
+        return false;
+    if (long_one)
+        take_long(counts);
     atomic_fetch_add(&counts->handled, 1);
     if (str_eq(request->path, STR("/fail"))) {
         response->status = 500;
@@ -150,6 +165,7 @@ static void handle(void *context, const struct net_request *request,
         response->content_type = "text/plain";
         buf_text(&response->body, "hello\n");
     }
+    return true;
 }
 
 static void on_handshake(void *context, bool good)

@@ -35,11 +35,13 @@ struct net_tls *identity_tls(const struct identity *identity);
 struct peer_counts {
     atomic_long handled, handshakes, failed_handshakes, errors, connections;
     atomic_uint last_error;
-    atomic_uintptr_t body_at; /* where the last body of /size lay */
+    atomic_uintptr_t body_at;         /* where the last body of /size lay */
+    atomic_long aside, aside_at_once; /* now, and the most of them */
 };
 /* Paths: POST /echo gives the body back, POST /size its size, POST /slow waits 200 ms,
- * POST /big?N… answers 8 MiB of 'x', GET /hello says "hello\n", GET /fail leaves an empty
- * 500. On the metrics listener only /hello. */
+ * POST /aside does so in the thread for what takes long, POST /big?N… answers 8 MiB of
+ * 'x', GET /hello says "hello\n", GET /fail leaves an empty 500. On the metrics listener
+ * only /hello. */
 struct net_options peer_options(struct peer_counts *counts);
 /* A server with them and these certificates; it must start. */
 struct net_server *peer_server(struct peer_counts *counts, struct net_tls *tls);
