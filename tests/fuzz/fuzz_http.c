@@ -91,7 +91,7 @@ static void converse(struct str text, size_t piece, struct buf *out)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) != 0)
         abort();
     worker.now = clock_mono_millis();
-    struct conn *conn = conn_new(&worker, ends[1], true, false);
+    struct conn *conn = conn_new(&worker, ends[1], true);
     if (conn == NULL || !worker_adopt(&worker, conn))
         abort();
     bool end = false, closed = false;

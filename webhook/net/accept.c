@@ -8,8 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -95,15 +93,8 @@ static enum worth worth_of(const struct conn *conn, int64_t now)
 
 static void close_one(struct conn *conn)
 {
-    if (conn->state == CONN_OPEN) {
+    if (conn->state == CONN_OPEN)
         stream_shutdown(&conn->stream);
-    } else if (conn->state == CONN_HANDSHAKE) {
-        /* Reset, not closed in order: nothing was said, and in a crowd of such what the
-         * kernel remembers of each that it closes would be most of the work. */
-        const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-        (void)setsockopt(conn->stream.fd, SOL_SOCKET, SO_LINGER, &at_once,
-                         sizeof(at_once));
-    }
     conn_kill(conn);
 }
 
@@ -212,6 +203,10 @@ static bool relieve(struct worker *worker, enum among among)
 
 bool worker_relieve(struct worker *worker)
 {
+    if (worker->oldest != NULL) {
+        conn_kill(worker->oldest);
+        return true;
+    }
     return relieve(worker, AMONG_ALL);
 }
 
@@ -237,22 +232,26 @@ static void accept_and_close(struct worker *worker, int listen_fd)
     worker->spare_fd = fcntl(worker->wake_fd, F_DUPFD_CLOEXEC, 0);
 }
 
+bool worker_has_room(struct worker *worker, struct conn *conn)
+{
+    unsigned *count = conn->plain ? &worker->plain_count : &worker->count;
+    unsigned limit = conn->plain ? PLAIN_MAXIMUM : worker->server->max_connections;
+    /* More than one where some are in that were told 503. */
+    while (*count >= limit && relieve(worker, conn->plain ? AMONG_PLAIN : AMONG_TLS)) {
+    }
+    conn->shed = *count >= limit;
+    return *count < limit + SHED_MAXIMUM;
+}
+
 static void take_in(struct worker *worker, int fd, bool plain)
 {
-    unsigned *count = plain ? &worker->plain_count : &worker->count;
-    unsigned limit = plain ? PLAIN_MAXIMUM : worker->server->max_connections;
-    /* More than one where some are in that were told 503. */
-    while (*count >= limit && relieve(worker, plain ? AMONG_PLAIN : AMONG_TLS)) {
-    }
-    bool shed = *count >= limit;
-    if (*count >= limit + SHED_MAXIMUM) {
-        close(fd);
+    struct conn *conn = conn_new(worker, fd, plain);
+    if (conn == NULL)
         return;
-    }
-    int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    struct conn *conn = conn_new(worker, fd, plain, shed);
-    if (conn != NULL && !worker_adopt(worker, conn))
+    if (!plain && worker->silent_count >= worker->server->max_silent)
+        conn_kill(worker->oldest);
+    bool welcome = !plain || worker_has_room(worker, conn);
+    if (!worker_adopt(worker, conn) || !welcome)
         conn_kill(conn);
 }
 

@@ -24,7 +24,7 @@ static const struct net_handlers *handlers_of(const struct conn *conn)
 
 /* --- life --------------------------------------------------------------------- */
 
-struct conn *conn_new(struct worker *worker, int fd, bool plain, bool shed)
+struct conn *conn_new(struct worker *worker, int fd, bool plain)
 {
     struct conn *conn = mem_calloc(1, sizeof(*conn));
     if (conn == NULL) {
@@ -35,7 +35,7 @@ struct conn *conn_new(struct worker *worker, int fd, bool plain, bool shed)
     conn->stream.fd = fd;
     conn->pair = -1;
     conn->plain = plain;
-    conn->shed = shed;
+    conn->silent = !plain;
     conn->since = worker->now;
     buf_init(&conn->in, BRIDGE_IN_MAXIMUM);
     buf_init(&conn->out, BRIDGE_OUT_MAXIMUM);
@@ -162,10 +162,18 @@ static void tell_plain(struct conn *conn, int64_t now)
     conn_finish(conn, now);
 }
 
+/* From now on it is closed in order, so that what was said arrives: see listen.c. */
+static void be_orderly(const struct conn *conn)
+{
+    const struct linger none = {.l_onoff = 0};
+    (void)setsockopt(conn->stream.fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}
+
 /* Only now, so that who connects and says nothing costs next to nothing. */
 static bool begin_tls(struct conn *conn)
 {
     struct net_server *server = conn->worker->server;
+    be_orderly(conn);
     pthread_mutex_lock(&server->lock);
     conn->tls = net_tls_ref(server->tls);
     pthread_mutex_unlock(&server->lock);
@@ -182,9 +190,16 @@ static bool hello_fits(struct conn *conn)
     if (conn->plain || stream->hello_seen || stream->paused)
         return true;
     enum hello hello = hello_look(stream->fd, stream->retried);
+    if (conn->silent && hello == HELLO_END)
+        conn_kill(conn); /* it never said anything */
+    else if (conn->silent && hello != HELLO_NONE)
+        worker_hear(conn->worker, conn);
+    if (conn->state == CONN_DEAD)
+        return false;
     stream->heard = stream->heard || hello == HELLO_WAIT || hello == HELLO_LARGE;
     /* What has ended is OpenSSL's to judge, too. */
-    stream->hello_seen = hello == HELLO_GOOD || (hello != HELLO_LARGE && conn->hangup);
+    stream->hello_seen = hello == HELLO_GOOD || hello == HELLO_END ||
+                         (hello != HELLO_LARGE && conn->hangup);
     if (hello == HELLO_LARGE)
         conn_kill(conn);
     else if (!stream->hello_seen)
@@ -198,6 +213,8 @@ static bool shake(struct conn *conn, int64_t now)
         return false;
     if (!hello_fits(conn))
         return conn->state == CONN_DEAD;
+    if (conn->plain)
+        be_orderly(conn);
     if (!conn->plain && conn->stream.ssl == NULL && !begin_tls(conn)) {
         conn_kill(conn);
         return true;

@@ -54,6 +54,7 @@ struct conn {
     unsigned answered;       /* answers completed */
 
     bool plain;     /* came by the metrics listener */
+    bool silent;    /* has said nothing yet: is in the worker's list of those */
     bool shed;      /* over the limit: gets 503 whatever it asks */
     bool ready;     /* is in the worker's ready list */
     bool readable;  /* the client's socket may have bytes (edge-triggered) */
@@ -94,7 +95,7 @@ struct conn {
 };
 
 /* Takes the descriptor (closed on failure). NULL when out of memory. */
-struct conn *conn_new(struct worker *worker, int fd, bool plain, bool shed);
+struct conn *conn_new(struct worker *worker, int fd, bool plain);
 
 /* Moves what can be moved without waiting. True when something was moved, so that it is
  * worth another turn after http_run(). */

@@ -17,7 +17,7 @@ enum hello hello_look(int fd, bool again)
     ssize_t got = recv(fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
     if (got <= 0)
         return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? HELLO_NONE
-                                                                    : HELLO_GOOD;
+                                                                    : HELLO_END;
     size_t n = (size_t)got;
     const unsigned char *at = bytes;
     if (again && at[0] == SSL3_RT_CHANGE_CIPHER_SPEC) {

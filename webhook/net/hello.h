@@ -15,6 +15,7 @@ enum hello {
     HELLO_NONE, /* nothing has come, … */
     HELLO_WAIT, /* … or too little to tell */
     HELLO_GOOD, /* or nothing of the kind: OpenSSL will say what */
+    HELLO_END,  /* nothing, and nothing will come */
     HELLO_LARGE,
 };
 

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -81,6 +82,12 @@ static int try_open(struct listen_address *address, bool small)
     int received = small ? SMALL_RECEIVE_BUFFER : RECEIVE_BUFFER;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sent, sizeof(sent));
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &received, sizeof(received));
+    /* These its connections have from it, too, without a call for each. Who is closed
+     * before anything was said is reset: in a crowd of such what the kernel remembers of
+     * each that it closes in order would be most of the work (conn.c takes it back). */
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0 ||
         (address->at.any.sa_family == AF_INET6 &&

@@ -24,8 +24,15 @@
 /* Below so much for each, buffers in the kernel are small. */
 #define BUFFER_BYTES (512u * 1024u)
 #define LARGE_BYTES  (64u * 1024u * 1024u)
-/* A connection has its socket and a socketpair; the process needs some for itself. */
-#define FDS_PER_CONNECTION 3u
+/* One that has said nothing takes 5 KiB with the kernel's part, and they may take an
+ * eighth of what the others may. They are many because closing them is dearer than
+ * keeping them: who was closed may come again at once. */
+#define SILENT_BYTES   (6u * 1024u)
+#define SILENT_SHARE   8u
+#define SILENT_MAXIMUM 16384u
+/* A connection has its socket and a socketpair, and one that is silent a socket; the
+ * process needs some for itself. */
+#define FDS_PER_CONNECTION 4u
 #define FDS_PER_WORKER     8u
 #define FDS_RESERVED       48u
 #define ALIVE_MS           5000
@@ -60,6 +67,28 @@ static unsigned connections_for(const struct net_options *options, unsigned thre
     if (most < CONNECTIONS_MINIMUM)
         return CONNECTIONS_MINIMUM;
     return most < CONNECTIONS_MAXIMUM ? most : CONNECTIONS_MAXIMUM;
+}
+
+/* Whatever descriptors the others have left; as many as those at least. */
+static unsigned silent_for(const struct net_options *options, unsigned threads,
+                           unsigned max_connections)
+{
+    if (options->max_connections > 0)
+        return max_connections;
+    struct rlimit limit;
+    unsigned most = SILENT_MAXIMUM / threads;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 1u << 20) {
+        unsigned own =
+            FDS_RESERVED +
+            threads * (FDS_PER_WORKER + (FDS_PER_CONNECTION - 1) * max_connections);
+        unsigned fds = (unsigned)limit.rlim_cur;
+        unsigned left = fds > own ? (fds - own) / threads : 0;
+        most = left < most ? left : most;
+    }
+    size_t bytes = options->connection_bytes / SILENT_SHARE / SILENT_BYTES / threads;
+    if (bytes > 0 && bytes < most)
+        most = (unsigned)bytes;
+    return most < CONNECTIONS_MINIMUM ? CONNECTIONS_MINIMUM : most;
 }
 
 static int64_t or_default(unsigned milliseconds, int64_t otherwise)
@@ -149,6 +178,7 @@ struct net_server *net_server_start(const struct net_options *options,
     server->threads = threads;
     server->workers = workers;
     server->max_connections = connections_for(options, threads);
+    server->max_silent = silent_for(options, threads, server->max_connections);
     server->small_maximum =
         options->small_bytes > 0 ? options->small_bytes / threads : SIZE_MAX;
     server->large_maximum = options->large_bytes > 0 ? options->large_bytes : LARGE_BYTES;

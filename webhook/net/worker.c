@@ -55,16 +55,42 @@ static void list_remove(struct conn **list, struct conn *conn)
         conn->next->prev = conn->prev;
 }
 
-static void counted(struct worker *worker, const struct conn *conn, bool up)
+static unsigned *count_of(struct worker *worker, const struct conn *conn)
 {
-    unsigned *count = conn->plain ? &worker->plain_count : &worker->count;
-    *count = up ? *count + 1 : *count - 1;
-    unsigned all = worker->count + worker->plain_count;
-    if (all > worker->peak)
-        worker->peak = all;
+    return conn->silent  ? &worker->silent_count
+           : conn->plain ? &worker->plain_count
+                         : &worker->count;
+}
+
+static unsigned count_all(const struct worker *worker)
+{
+    return worker->count + worker->plain_count + worker->silent_count;
+}
+
+static void list_in(struct worker *worker, struct conn *conn)
+{
+    if (conn->silent && worker->silent == NULL)
+        worker->oldest = conn;
+    list_add(conn->silent ? &worker->silent : &worker->all, conn);
+    ++*count_of(worker, conn);
+}
+
+static void list_out(struct worker *worker, struct conn *conn)
+{
+    if (worker->oldest == conn)
+        worker->oldest = conn->prev;
+    list_remove(conn->silent ? &worker->silent : &worker->all, conn);
+    --*count_of(worker, conn);
+}
+
+static void counted(struct worker *worker, long change)
+{
     const struct net_handlers *handlers = &worker->server->handlers;
     if (handlers->on_connections != NULL)
-        handlers->on_connections(handlers->context, up ? 1 : -1);
+        handlers->on_connections(handlers->context, change);
+    unsigned all = count_all(worker);
+    if (all > worker->peak)
+        worker->peak = all;
 }
 
 void worker_ready(struct worker *worker, struct conn *conn)
@@ -134,10 +160,8 @@ void worker_deadline(struct worker *worker, int64_t when)
 
 bool worker_adopt(struct worker *worker, struct conn *conn)
 {
-    if (worker->all == NULL)
-        worker->oldest = conn;
-    list_add(&worker->all, conn);
-    counted(worker, conn, true);
+    list_in(worker, conn);
+    counted(worker, 1);
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET,
                                 .data.ptr = conn};
     return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, conn->stream.fd, &event) == 0;
@@ -154,13 +178,22 @@ void worker_watch_output(struct worker *worker, struct conn *conn)
         conn_kill(conn);
 }
 
+void worker_hear(struct worker *worker, struct conn *conn)
+{
+    list_out(worker, conn);
+    conn->silent = false;
+    conn->since = worker->now;
+    bool welcome = worker_has_room(worker, conn);
+    list_in(worker, conn);
+    if (!welcome)
+        conn_kill(conn);
+}
+
 void worker_bury(struct worker *worker, struct conn *conn)
 {
-    if (worker->oldest == conn)
-        worker->oldest = conn->prev;
-    list_remove(&worker->all, conn);
+    list_out(worker, conn);
     list_add(&worker->dead, conn);
-    counted(worker, conn, false);
+    counted(worker, -1);
 }
 
 static void reap(struct worker *worker)
@@ -249,7 +282,7 @@ static void let_go_on(struct worker *worker)
  * what was allocated to decide on the other. */
 static void trim(struct worker *worker)
 {
-    unsigned all = worker->count + worker->plain_count;
+    unsigned all = count_all(worker);
     bool crowd = worker->peak >= CROWD && all <= worker->peak / 4;
     bool large = worker->given_back >= LARGE && atomic_load(&worker->server->large) == 0;
     if (!crowd && !large)
@@ -263,6 +296,14 @@ static void scan(struct worker *worker)
 {
     worker->next_scan = worker->now + TURN_MS;
     unsigned ended = 0;
+    /* All of these have the same time, so that theirs ends in the order of the list. */
+    while (worker->oldest != NULL && worker->oldest->deadline <= worker->now &&
+           ended < TIMEOUTS_MAXIMUM) {
+        conn_timeout(worker->oldest, worker->now);
+        ended++;
+    }
+    if (worker->oldest != NULL)
+        worker_deadline(worker, worker->oldest->deadline);
     struct conn *next;
     for (struct conn *conn = worker->all; conn != NULL; conn = next) {
         next = conn->next;
@@ -300,9 +341,14 @@ static void begin_stop(struct worker *worker)
     worker->stopping = true;
     stop_listening(worker);
     struct conn *next;
+    const int64_t soon = worker->now + FRESH_STOP_MS;
+    for (struct conn *conn = worker->silent; conn != NULL; conn = conn->next) {
+        if (conn->deadline > soon)
+            conn->deadline = soon;
+        worker_deadline(worker, soon);
+    }
     for (struct conn *conn = worker->all; conn != NULL; conn = next) {
         next = conn->next;
-        int64_t soon = worker->now + FRESH_STOP_MS;
         if (conn_idle(conn) && conn->answered > 0 && !conn->readable) {
             conn_finish(conn, worker->now);
         } else if ((conn_idle(conn) || conn->state != CONN_OPEN) &&
@@ -407,7 +453,15 @@ bool worker_turn(struct worker *worker)
         scan(worker);
     reap(worker);
     return !worker->stopping ||
-           (worker->all != NULL && worker->now < atomic_load(&server->stop_by));
+           (count_all(worker) > 0 && worker->now < atomic_load(&server->stop_by));
+}
+
+static void kill_all(struct worker *worker)
+{
+    while (worker->silent != NULL)
+        conn_kill(worker->silent);
+    while (worker->all != NULL)
+        conn_kill(worker->all);
 }
 
 void *worker_main(void *context)
@@ -419,8 +473,7 @@ void *worker_main(void *context)
     worker->now = clock_mono_millis();
     while (worker_turn(worker))
         ;
-    while (worker->all != NULL)
-        conn_kill(worker->all);
+    kill_all(worker);
     (void)http_run(worker);
     return NULL;
 }
@@ -465,8 +518,7 @@ void worker_done(struct worker *worker)
 {
     http_take_back(worker);
     http_stop(worker); /* forgets what is left, so that all can be freed */
-    while (worker->all != NULL)
-        conn_kill(worker->all);
+    kill_all(worker);
     while (worker->queue != NULL)
         (void)unqueue(worker);
     while (take_ready(&worker->first) != NULL || take_ready(&worker->rest) != NULL)

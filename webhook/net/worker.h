@@ -39,7 +39,8 @@ struct worker {
     struct conn *adding; /* between MHD_add_connection and its callback */
 
     struct conn *all, *dead;  /* doubly linked, newest first */
-    struct conn *oldest;      /* the last of `all` */
+    struct conn *silent;      /* likewise: who has said nothing yet is not in `all` … */
+    struct conn *oldest;      /* … and the last of them */
     struct conns first, rest; /* with something to do: see conn_first */
     uint64_t rest_added, rest_taken;
     bool accepting;                  /* somebody knocks, … */
@@ -50,7 +51,8 @@ struct worker {
     _Atomic(struct conn *) back;     /* what comes back from the thread aside */
     unsigned count;                  /* of `all` on the TLS listener */
     unsigned plain_count;            /* and on the metrics listener */
-    unsigned peak;         /* of both, since memory was last given back to the system */
+    unsigned silent_count;           /* of `silent` */
+    unsigned peak;         /* of all, since memory was last given back to the system */
     struct scrap *scrap;   /* bodies that are being given back: http.c */
     size_t small;          /* bytes of small bodies, and of the beginnings of others */
     unsigned large_wanted; /* of the server, when it was last looked at */
@@ -68,6 +70,7 @@ struct net_server {
     struct net_handlers handlers;
     unsigned threads;
     unsigned max_connections; /* per worker */
+    unsigned max_silent;      /* likewise, of those that have said nothing */
     int64_t handshake_ms, idle_ms, request_ms, write_ms;
     unsigned port, metrics_port;
     atomic_bool draining, stopping;
@@ -101,7 +104,10 @@ void worker_queue(struct worker *worker, struct conn *conn);
 void worker_watch_output(struct worker *worker, struct conn *conn);
 /* A deadline at `when` exists. */
 void worker_deadline(struct worker *worker, int64_t when);
-/* The connection's socket is closed: from `all` to `dead`. */
+/* It has said something: from `silent` to `all`, where there is room, or is made; else it
+ * is told 503 or, beyond that, closed. */
+void worker_hear(struct worker *worker, struct conn *conn);
+/* The connection's socket is closed: to `dead`. */
 void worker_bury(struct worker *worker, struct conn *conn);
 /* Closes the connection that is worth least. False when all are at work. */
 bool worker_relieve(struct worker *worker);
@@ -109,6 +115,10 @@ bool worker_relieve(struct worker *worker);
 bool worker_relieve_bodies(struct worker *worker);
 /* The same of those with large ones, where somebody was refused for want of room. */
 void worker_relieve_large(struct worker *worker);
+
+/* Is there room for it among those that said something? It may be as one that is told 503
+ * (conn->shed). */
+bool worker_has_room(struct worker *worker, struct conn *conn);
 
 /* Takes in a new one. False when it cannot be watched; it is in the lists either way. */
 bool worker_adopt(struct worker *worker, struct conn *conn);
