@@ -36,8 +36,8 @@ static enum net_route route(void *context, struct str path, bool plain)
     return str_eq(path, STR("/healthz")) ? NET_ROUTE_GET : NET_ROUTE_NONE;
 }
 
-static bool handle(void *context, const struct net_request *request,
-                   struct net_response *response)
+static enum net_handled handle(void *context, const struct net_request *request,
+                               struct net_response *response)
 {
     (void)context;
     response->content_type = "text/plain"; /* ours, to be told from errors */
@@ -46,7 +46,7 @@ static bool handle(void *context, const struct net_request *request,
         hash = hash * 31 + (unsigned char)request->body.p[i];
     buf_printf(&response->body, "%d %zu %u\n", (int)request->method, request->body.n,
                hash);
-    return true;
+    return NET_ANSWERED;
 }
 
 static void begin(void)

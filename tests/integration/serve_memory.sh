@@ -118,7 +118,7 @@ attack() { # NAME… : all at once, good clients beside them
     [ $# -gt 1 ] || is "$*: no request of a good client fails" 0 "$(value failed "$WORK/good")"
     ok "$*: the server is ready" ready
 }
-for name in half-hello idle slow-head slow-body half-bodies big-bodies never-reads unread-reviews large-hello small-values heavies; do
+for name in half-hello idle slow-head slow-body half-bodies big-bodies never-reads unread-reviews large-hello small-values heavy-crowd leaving heavies; do
     attack "$name"
 done
 attack half-bodies big-bodies unread-reviews heavies

@@ -315,11 +315,32 @@ static void fill_values(char *at, size_t room)
     memcpy(at + n, "]}]}}}}", 8);
 }
 
+/* The same of a Deployment that is judged, and only as much as takes long. */
+static void fill_target(char *at, size_t room)
+{
+    size_t n = (size_t)snprintf(
+        at, room,
+        "{\"metadata\":{\"name\":\"nvcf-api\",\"namespace\":\"nvcf\",\"labels\":{"
+        "\"app.kubernetes.io/name\":\"helm-nvcf-api\"}},\"spec\":{\"template\":{"
+        "\"spec\":{\"containers\":[{\"name\":\"helm-nvcf-api\",\"env\":[{}");
+    while (n + 32 < room && n < 8192) {
+        memcpy(at + n, ",{}", 3);
+        n += 3;
+    }
+    memcpy(at + n, "]}]}}}}", 8);
+}
+
 static char *whole; /* the request of the attack under way, where `fill` makes it */
 
 static bool say_whole(struct victim *victim)
 {
     return say(victim, whole);
+}
+
+/* … and away. */
+static bool leaving(struct victim *victim)
+{
+    return victim->step == 0 && say(victim, whole);
 }
 
 /* --- requests of other kinds ---------------------------------------------------- */
@@ -378,6 +399,8 @@ static const struct attack attacks[] = {
     {"duplicate-keys", 20, true, false, say_whole, fill_duplicates},
     {"escaped-keys", 20, true, false, say_whole, fill_escapes},
     {"small-values", 20, true, false, say_whole, fill_values},
+    {"heavy-crowd", 400, true, false, say_whole, fill_target},
+    {"leaving", 50, true, false, leaving, fill_target},
     {"old-http", 50, true, false, old_http, NULL},
     {"methods", 50, true, false, methods, NULL},
     {"compute", 1, false, false, NULL, NULL},

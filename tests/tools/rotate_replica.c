@@ -51,8 +51,8 @@ static enum net_route route(void *context, struct str path, bool plain)
     return NET_ROUTE_POST;
 }
 
-static bool handle(void *context, const struct net_request *request,
-                   struct net_response *response)
+static enum net_handled handle(void *context, const struct net_request *request,
+                               struct net_response *response)
 {
     (void)context;
     struct str mark = STR("\"uid\":\"");
@@ -64,7 +64,7 @@ static bool handle(void *context, const struct net_request *request,
                "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\","
                "\"response\":{\"uid\":\"%.*s\",\"allowed\":true}}",
                STR_ARG(uid));
-    return true;
+    return NET_ANSWERED;
 }
 
 static bool on_certificate(void *context, struct str cert_pem, struct str key_pem,

@@ -72,12 +72,14 @@ static void write_review(struct fixture *it, const char *variable, bool numbered
 }
 
 /* `waited_ms` < 0: in a worker. */
-static bool ask(struct fixture *it, int64_t waited_ms, struct net_response *ret_response)
+static enum net_handled ask(struct fixture *it, int64_t waited_ms,
+                            struct net_response *ret_response)
 {
     const struct net_request request = {
         .method = NET_POST,
         .body = buf_view(&it->body),
         .aside = waited_ms >= 0,
+        .aside_long = waited_ms >= 0,
         .since = clock_mono_nanos() - (waited_ms > 0 ? waited_ms : 0) * 1000000};
     *ret_response = (struct net_response){.status = 200};
     buf_init(&ret_response->body, 1u << 20);
@@ -114,16 +116,16 @@ static void is_for_aside(struct fixture *it)
 {
     struct net_response response;
     unsigned long before = counted(it);
-    assert_false(ask(it, -1, &response));
+    assert_int_equal(ask(it, -1, &response), NET_LONG);
     assert_int_equal(response.body.size, 0);
     buf_done(&response.body);
     assert_int_equal(counted(it), before);
-    assert_true(ask(it, 1500, &response));
+    assert_int_equal(ask(it, 1500, &response), NET_ANSWERED);
     assert_int_equal(response.status, 200);
     assert_true(says(&response, "\"allowed\":"));
     buf_done(&response.body);
     assert_int_equal(counted(it), before + 1);
-    assert_true(ask(it, 2100, &response));
+    assert_int_equal(ask(it, 2100, &response), NET_ANSWERED);
     assert_int_equal(response.status, 503);
     assert_true(says(&response, "try again"));
     buf_done(&response.body);
@@ -134,7 +136,7 @@ static void is_answered_at_once(struct fixture *it)
 {
     struct net_response response;
     unsigned long before = counted(it);
-    assert_true(ask(it, -1, &response));
+    assert_int_equal(ask(it, -1, &response), NET_ANSWERED);
     assert_int_equal(response.status, 200);
     assert_true(says(&response, "\"allowed\":"));
     buf_done(&response.body);
@@ -178,8 +180,8 @@ static void beyond_the_limit(void **state)
     it->handlers.decision = 1u << 20;
     write_review(it, "{}", false, 8000, 0);
     struct net_response response;
-    assert_false(ask(it, -1, &response));
-    assert_true(ask(it, 0, &response));
+    assert_int_equal(ask(it, -1, &response), NET_LONG);
+    assert_int_equal(ask(it, 0, &response), NET_ANSWERED);
     assert_int_equal(response.status, 413);
     buf_done(&response.body);
 }

@@ -371,10 +371,13 @@ static const char *answered(struct fixture *it, enum admit_endpoint endpoint,
     struct net_request request = {.method = NET_POST, .body = str_of(body)};
     struct net_response response = {.status = 200};
     buf_init(&response.body, 1u << 20);
-    if (!admission_answer(&handlers, endpoint, &request, &response)) {
+    request.since = clock_mono_nanos();
+    enum net_handled handled = admission_answer(&handlers, endpoint, &request, &response);
+    for (int i = 0; handled != NET_ANSWERED; i++) { /* as the server does */
+        assert_true(i < 2);
         request.aside = true;
-        request.since = clock_mono_nanos();
-        assert_true(admission_answer(&handlers, endpoint, &request, &response));
+        request.aside_long = handled == NET_LONG;
+        handled = admission_answer(&handlers, endpoint, &request, &response);
     }
     struct str text = buf_view(&response.body);
     bool allowed = str_find(text, STR("\"allowed\":true")) < text.n;

@@ -51,6 +51,15 @@ static unsigned echoed(struct peer *peer, const void *body, size_t n)
     return status;
 }
 
+/* So many were, or are being, answered aside. */
+static void begun(struct world *w, long count)
+{
+    int64_t until = clock_mono_millis() + 5000;
+    while (atomic_load(&w->counts.aside_ever) < count && clock_mono_millis() < until)
+        usleep(500);
+    assert_true(atomic_load(&w->counts.aside_ever) >= count);
+}
+
 static void others_do_not_wait(void **state)
 {
     (void)state;
@@ -162,6 +171,130 @@ static void client_goes(void **state)
     assert_true(world_free(w));
 }
 
+/* A few of them wait; the others are refused, and live on. Half are for who was served.
+ */
+static void not_too_many(void **state)
+{
+    (void)state;
+    enum { NEW = 8, KNOWN = 8 };
+    struct world *w = world_new(one_worker);
+    struct peer *peers[NEW + KNOWN], *more = peer_dial(w);
+    for (int i = 0; i < NEW + KNOWN; i++) {
+        peers[i] = peer_dial(w);
+        if (i < KNOWN)
+            assert_int_equal(peer_echo(peers[i], "{}", 2, NULL), 200);
+    }
+    for (int i = KNOWN; i < NEW + KNOWN; i++)
+        assert_true(peer_post(peers[i], "/aside", "{}", 2));
+    usleep(20000);
+    for (int i = 0; i < KNOWN; i++)
+        assert_true(peer_post(peers[i], "/aside", "{}", 2));
+    usleep(20000);
+    int64_t from = clock_mono_millis();
+    assert_true(peer_post(more, "/aside", "{}", 2));
+    assert_int_equal(echoed(more, "{}", 2), 503);
+    assert_int_equal(peer_echo(more, "{}", 2, NULL), 200); /* known now */
+    assert_true(peer_post(more, "/aside", "{}", 2));
+    assert_int_equal(echoed(more, "{}", 2), 503);
+    assert_true(clock_mono_millis() - from < LONG_MS / 2);
+    for (int i = 0; i < NEW + KNOWN; i++) {
+        assert_int_equal(echoed(peers[i], "{}", 2), 200);
+        peer_close(peers[i]);
+    }
+    assert_true(peer_post(more, "/aside", "{}", 2)); /* there is room again */
+    assert_int_equal(echoed(more, "{}", 2), 200);
+    peer_close(more);
+    assert_true(world_free(w));
+}
+
+/* Who was served before comes before who was not, and who had little before who had more
+ * of the thread's time, whoever came first. */
+static void in_order(void **state)
+{
+    (void)state;
+    enum { NEW = 5 };
+    struct world *w = world_new(one_worker);
+    struct peer *new[NEW], *known = peer_dial(w), *greedy = peer_dial(w);
+    assert_true(peer_post(greedy, "/aside", "{}", 2));
+    assert_int_equal(echoed(greedy, "{}", 2), 200);
+    assert_int_equal(peer_echo(known, "{}", 2, NULL), 200);
+    for (int i = 0; i < NEW; i++) {
+        new[i] = peer_dial(w);
+        assert_true(peer_post(new[i], "/aside", "{}", 2));
+        begun(w, 2); /* the first one keeps the thread busy while the others come */
+    }
+    assert_true(peer_post(greedy, "/aside", "{}", 2));
+    usleep(20000);
+    int64_t from = clock_mono_millis();
+    assert_true(peer_post(known, "/aside", "{}", 2));
+    assert_int_equal(echoed(known, "{}", 2), 200);
+    int64_t first = clock_mono_millis() - from;
+    assert_int_equal(echoed(greedy, "{}", 2), 200);
+    int64_t second = clock_mono_millis() - from;
+    assert_in_range(first, LONG_MS, 3 * LONG_MS); /* not six times */
+    assert_in_range(second, first + LONG_MS / 2, 4 * LONG_MS);
+    for (int i = 0; i < NEW; i++) {
+        assert_int_equal(echoed(new[i], "{}", 2), 200);
+        peer_close(new[i]);
+    }
+    peer_close(known);
+    peer_close(greedy);
+    assert_true(world_free(w));
+}
+
+/* Who waits for somebody else waits in another thread; what is found out there to be long
+ * is passed on. */
+static void two_threads(void **state)
+{
+    (void)state;
+    struct world *w = world_new(one_worker);
+    struct peer *slow = peer_dial(w), *waits = peer_dial(w), *both = peer_dial(w);
+    int64_t from = clock_mono_millis();
+    assert_true(peer_post(slow, "/aside", "{}", 2));
+    assert_true(peer_post(waits, "/wait", "{1}", 3));
+    assert_int_equal(echoed(waits, "{1}", 3), 200);
+    assert_int_equal(echoed(slow, "{}", 2), 200);
+    assert_in_range(clock_mono_millis() - from, LONG_MS, 2 * LONG_MS - 20);
+    assert_int_equal(atomic_load(&w->counts.aside_at_once), 2);
+    assert_true(peer_post(both, "/both", "{2}", 3));
+    assert_int_equal(echoed(both, "{2}", 3), 200);
+    assert_int_equal(atomic_load(&w->counts.aside_ever), 2);
+    assert_int_equal(atomic_load(&w->counts.waited_ever), 2);
+    assert_in_range(clock_mono_millis() - from, 3 * LONG_MS, 6 * LONG_MS);
+    peer_close(slow);
+    peer_close(waits);
+    peer_close(both);
+    assert_true(world_free(w));
+}
+
+/* Nobody waits for the answer: it is not made. */
+static void who_has_gone_is_left_out(void **state)
+{
+    (void)state;
+    enum { COUNT = 4 };
+    struct world *w = world_new(one_worker);
+    struct peer *stays = peer_dial(w);
+    assert_true(peer_post(stays, "/aside", "{}", 2));
+    usleep(20000);
+    for (int i = 0; i < COUNT; i++) {
+        struct peer *peer = peer_dial(w);
+        assert_true(peer_post(peer, "/aside", "{}", 2));
+        usleep(5000);
+        const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+        assert_int_equal(
+            setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+        close(peer->fd); /* without a close_notify, which would be sent in order */
+        peer->fd = -1;
+        peer_close(peer);
+    }
+    assert_int_equal(echoed(stays, "{}", 2), 200);
+    assert_true(peer_post(stays, "/aside", "{}", 2));
+    assert_int_equal(echoed(stays, "{}", 2), 200);
+    assert_int_equal(atomic_load(&w->counts.aside_ever), 2);
+    peer_close(stays);
+    assert_true(world_free(w));
+}
+
 /* Who waits for us is not who makes room. */
 static void crowd(void **state)
 {
@@ -217,6 +350,7 @@ static void stopping(void **state)
         struct peer *peers[COUNT];
         for (int i = 0; i < COUNT; i++) {
             peers[i] = peer_dial(w);
+            assert_int_equal(peer_echo(peers[i], "{}", 2, NULL), 200);
             assert_true(peer_post(peers[i], "/aside", "{}", 2));
         }
         usleep(50000);
@@ -278,6 +412,10 @@ int main(void)
         cmocka_unit_test(time_passes),
         cmocka_unit_test(stopping),
         cmocka_unit_test(it_is_the_last_to_run),
+        cmocka_unit_test(not_too_many),
+        cmocka_unit_test(in_order),
+        cmocka_unit_test(two_threads),
+        cmocka_unit_test(who_has_gone_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

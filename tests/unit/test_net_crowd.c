@@ -45,8 +45,8 @@ static enum net_route route(void *context, struct str path, bool plain)
     return NET_ROUTE_POST;
 }
 
-static bool handle(void *context, const struct net_request *request,
-                   struct net_response *answer)
+static enum net_handled handle(void *context, const struct net_request *request,
+                               struct net_response *answer)
 {
     atomic_long *handled = context;
     bool large = request->body.n > 2;
@@ -56,7 +56,7 @@ static bool handle(void *context, const struct net_request *request,
     atomic_fetch_add(&handled[large], 1);
     answer->status = large ? 400 : 200;
     buf_text(&answer->body, "{}");
-    return true;
+    return NET_ANSWERED;
 }
 
 /* One worker; `handled` counts small and large requests from now on. */

@@ -25,12 +25,12 @@ static enum net_route route(void *context, struct str path, bool plain)
     return str_eq(path, STR("/healthz")) ? NET_ROUTE_GET : NET_ROUTE_NONE;
 }
 
-static bool handle(void *context, const struct net_request *request,
-                   struct net_response *response)
+static enum net_handled handle(void *context, const struct net_request *request,
+                               struct net_response *response)
 {
     (void)context, (void)request;
     buf_text(&response->body, "ok\n");
-    return true;
+    return NET_ANSWERED;
 }
 
 static struct net_tls *tls_with(struct str client_ca)

@@ -12,7 +12,8 @@
 #include "util/utf8.h"
 
 /* What a review may take in a worker: a third of a millisecond, about, for which others
- * wait. One that needs more is decided aside. */
+ * wait. One that needs more is decided aside (net/aside.h), and so is one for which the
+ * API server has to be asked something. */
 #define DECISION_SMALL (512u << 10)
 #define BODY_SMALL                                                                       \
     (256u << 10) /* what is read of it may be little, but all is passed over */
@@ -119,7 +120,7 @@ static bool confirm(struct handlers *handlers, const struct admit_input *input,
                     struct arena *arena, struct buf *answer,
                     struct admit_outcome *outcome, struct err *err)
 {
-    bool in_turn = arena->maximum > DECISION_SMALL;
+    bool in_turn = arena->maximum != DECISION_SMALL;
     struct cluster_look look = {.bytes_maximum = in_turn ? LOOK_LARGE : LOOK_SMALL,
                                 .weight_maximum = arena->maximum};
     struct admit_input again = *input;
@@ -149,34 +150,39 @@ static bool confirm(struct handlers *handlers, const struct admit_input *input,
     return good;
 }
 
+/* With `looks` if there is time for the API server, else without. */
 static bool decide_within(struct handlers *handlers, const struct admit_input *input,
-                          struct arena *arena, size_t maximum, struct buf *answer,
-                          struct admit_outcome *outcome, struct err *err)
+                          struct arena *arena, size_t maximum, bool looks,
+                          struct buf *answer, struct admit_outcome *outcome,
+                          struct err *err)
 {
-    arena_done(arena); /* the first time there is nothing */
     arena_init(arena, maximum);
-    buf_clear(answer);
     *outcome = (struct admit_outcome){.dry_run = false};
     bool answered = admit_review(arena, input, answer, outcome, err);
-    if (answered && handlers->cluster != NULL)
+    if (answered && looks && handlers->cluster != NULL)
         answered = confirm(handlers, input, arena, answer, outcome, err);
     return answered && (!answer->failed || err_nomem(err));
 }
 
-static bool decide_aside(struct handlers *handlers, const struct admit_input *input,
-                         int64_t since, struct arena *arena, bool *ret_turn,
-                         struct buf *answer, struct admit_outcome *outcome,
-                         struct err *err)
+/* In which of the three threads this runs, the request says. */
+static bool decide(struct handlers *handlers, const struct admit_input *input,
+                   const struct net_request *request, struct arena *arena, bool *ret_turn,
+                   struct buf *answer, struct admit_outcome *outcome, struct err *err)
 {
-    *ret_turn = clock_mono_nanos() - since <= WAIT_NS && turn_take(TURN_MS);
-    return *ret_turn ? decide_within(handlers, input, arena, handlers->decision, answer,
-                                     outcome, err)
-                     : err_set(err, ERR_UNAVAILABLE,
-                               "other large reviews have been in the way: try again");
+    bool late = request->aside && clock_mono_nanos() - request->since > WAIT_NS;
+    if (!late && request->aside_long)
+        late = !(*ret_turn = turn_take(TURN_MS));
+    if (late)
+        return err_set(err, ERR_UNAVAILABLE,
+                       "other reviews that take long have been in the way: try again");
+    size_t maximum = request->aside_long ? handlers->decision : DECISION_SMALL;
+    return decide_within(handlers, input, arena, maximum, request->aside, answer, outcome,
+                         err);
 }
 
-static bool answer(struct handlers *handlers, enum admit_endpoint endpoint,
-                   const struct net_request *request, struct net_response *response)
+static enum net_handled answer(struct handlers *handlers, enum admit_endpoint endpoint,
+                               const struct net_request *request,
+                               struct net_response *response)
 {
     NRW_AUTO_SNAPSHOT struct snapshot snapshot;
     snapshots_take(handlers->snapshots, &snapshot);
@@ -193,41 +199,45 @@ static bool answer(struct handlers *handlers, enum admit_endpoint endpoint,
         count(handlers->metrics, &input, &nothing, "unavailable",
               clock_mono_nanos() - request->since);
         handlers_error(handlers, response, 503, "no policy was accepted yet");
-        return true;
+        return NET_ANSWERED;
     }
     NRW_AUTO_TURN bool turn = false;
     NRW_AUTO_ARENA struct arena arena = {.blocks =
                                              NULL}; /* done before the turn is over */
     struct admit_outcome outcome;
     struct err err = {0};
-    bool answered = request->aside
-                        ? decide_aside(handlers, &input, request->since, &arena, &turn,
-                                       &response->body, &outcome, &err)
-                        : decide_within(handlers, &input, &arena, DECISION_SMALL,
-                                        &response->body, &outcome, &err);
-    if (!answered && err.code == ERR_LIMIT && !request->aside) {
+    bool answered =
+        decide(handlers, &input, request, &arena, &turn, &response->body, &outcome, &err);
+    enum net_handled handled = NET_ANSWERED;
+    if (!answered && err.code == ERR_LIMIT && !request->aside_long)
+        handled = NET_LONG;
+    else if (answered && !request->aside && handlers->cluster != NULL &&
+             outcome.config_map_count > 0)
+        handled = NET_WAITS; /* confirm() has something to look at */
+    if (handled != NET_ANSWERED) {
         buf_clear(&response->body);
-        return false;
+        return handled;
     }
     int64_t took = clock_mono_nanos() - request->since;
     if (!answered) {
         answer_error(handlers, &input, &err, response, took);
-        return true;
+        return NET_ANSWERED;
     }
     count(handlers->metrics, &input, &outcome, outcome.decision, took);
     log_admission(&arena, &input, &outcome, took);
     if (handlers->cluster != NULL)
         cluster_tell(handlers->cluster, &outcome);
-    return true;
+    return NET_ANSWERED;
 }
 
-bool admission_answer(struct handlers *handlers, enum admit_endpoint endpoint,
-                      const struct net_request *request, struct net_response *response)
+enum net_handled admission_answer(struct handlers *handlers, enum admit_endpoint endpoint,
+                                  const struct net_request *request,
+                                  struct net_response *response)
 {
     if (request->body.n > BODY_SMALL && !request->aside)
-        return false;
+        return NET_LONG;
     metrics_in_flight(handlers->metrics, 1);
-    bool answered = answer(handlers, endpoint, request, response);
+    enum net_handled handled = answer(handlers, endpoint, request, response);
     metrics_in_flight(handlers->metrics, -1);
-    return answered;
+    return handled;
 }

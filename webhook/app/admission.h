@@ -7,10 +7,11 @@
 #include "admit/admit.h"
 #include "app/handlers.h"
 
-/* Fills status and body of `response`. False, and nothing in them: it takes more, and is
- * to be asked for again aside. */
-bool admission_answer(struct handlers *handlers, enum admit_endpoint endpoint,
-                      const struct net_request *request, struct net_response *response);
+/* Fills status and body of `response`; or nothing, when it is to be asked for again
+ * aside, which tells it from the request. */
+enum net_handled admission_answer(struct handlers *handlers, enum admit_endpoint endpoint,
+                                  const struct net_request *request,
+                                  struct net_response *response);
 
 /* {"error":"…"} and a newline in place of what the body holds. */
 void handlers_error(const struct handlers *handlers, struct net_response *response,

@@ -77,17 +77,17 @@ static void answer_ready(struct handlers *handlers, struct net_response *respons
         response->status = 503;
 }
 
-static bool handle(void *context, const struct net_request *request,
-                   struct net_response *response)
+static enum net_handled handle(void *context, const struct net_request *request,
+                               struct net_response *response)
 {
     struct handlers *handlers = context;
-    bool answered = true;
+    enum net_handled handled = NET_ANSWERED;
     switch (endpoint_of(request->path)) {
     case ENDPOINT_MUTATE:
-        answered = admission_answer(handlers, ADMIT_MUTATE, request, response);
+        handled = admission_answer(handlers, ADMIT_MUTATE, request, response);
         break;
     case ENDPOINT_VALIDATE:
-        answered = admission_answer(handlers, ADMIT_VALIDATE, request, response);
+        handled = admission_answer(handlers, ADMIT_VALIDATE, request, response);
         break;
     case ENDPOINT_HEALTHZ:
         response->content_type = TEXT_PLAIN;
@@ -107,15 +107,15 @@ static bool handle(void *context, const struct net_request *request,
         response->status = 404;
         break;
     }
-    if (!answered)
-        return false;
+    if (handled != NET_ANSWERED)
+        return handled;
     if (response->body.failed) { /* out of memory; the server fills in its own text */
         buf_clear(&response->body);
         response->status = 500;
     }
     atomic_fetch_add_explicit(&handlers->bytes, request->body.n + response->body.size,
                               memory_order_relaxed);
-    return true;
+    return NET_ANSWERED;
 }
 
 static void on_handshake(void *context, bool tls_ok)

@@ -7,6 +7,7 @@
 #include <sched.h>
 
 #include "net/worker.h"
+#include "util/clock.h"
 
 static void push(_Atomic(struct conn *) *list, struct conn *conn)
 {
@@ -22,9 +23,8 @@ static struct conn *take_all(_Atomic(struct conn *) *list)
     return atomic_load(list) != NULL ? atomic_exchange(list, NULL) : NULL;
 }
 
-void aside_put(struct conn *conn)
+void aside_put(struct aside *aside, struct conn *conn)
 {
-    struct aside *aside = &conn->worker->server->aside;
     push(&aside->put, conn);
     (void)sem_post(&aside->changed);
 }
@@ -34,25 +34,34 @@ struct conn *aside_back(struct worker *worker)
     return take_all(&worker->back);
 }
 
-/* They come last one first. */
+/* In front of the queue, in the order that they have. */
 static void requeue(struct aside *aside)
 {
-    struct conn *next;
-    for (struct conn *conn = take_all(&aside->put); conn != NULL; conn = next) {
-        next = conn->exchange.next_aside;
-        conn->exchange.next_aside = aside->queue;
-        aside->queue = conn;
-    }
+    struct conn *all = take_all(&aside->put), **end = &all;
+    while (*end != NULL)
+        end = &(*end)->exchange.next_aside;
+    *end = aside->queue;
+    aside->queue = all;
 }
 
-/* Who is first; NULL where nobody is. */
+static bool goes_first(const struct conn *conn, const struct conn *other)
+{
+    const struct exchange *x = &conn->exchange, *y = &other->exchange;
+    return x->known != y->known ? x->known : x->aside_before <= y->aside_before;
+}
+
+/* Who is first; NULL where nobody is. There are never many. */
 static struct conn *next(struct aside *aside)
 {
-    if (aside->queue == NULL)
-        requeue(aside);
-    struct conn *conn = aside->queue;
+    requeue(aside);
+    struct conn **first = &aside->queue;
+    for (struct conn **at = first; *at != NULL; at = &(*at)->exchange.next_aside) {
+        if (goes_first(*at, *first)) /* if they are equal it came before */
+            first = at;
+    }
+    struct conn *conn = *first;
     if (conn != NULL)
-        aside->queue = conn->exchange.next_aside;
+        *first = conn->exchange.next_aside;
     return conn;
 }
 
@@ -64,26 +73,45 @@ static void give_back(struct conn *conn, bool answered)
     worker_wake(worker);
 }
 
+static void answer(struct aside *aside, struct conn *conn)
+{
+    const struct net_handlers *handlers = &aside->server->handlers;
+    struct exchange *x = &conn->exchange;
+    if (atomic_load(&x->gone)) { /* nobody waits for it any more */
+        give_back(conn, false);
+        return;
+    }
+    int64_t began = clock_mono_nanos();
+    enum net_handled handled =
+        handlers->handle(handlers->context, &x->request, &x->answer);
+    x->aside_time += clock_mono_nanos() - began;
+    if (handled == NET_LONG && !aside->idle) {
+        x->request.aside_long = true;
+        aside_put(&aside->server->aside_long, conn);
+    } else {
+        give_back(conn, handled == NET_ANSWERED);
+    }
+}
+
 static void *run(void *context)
 {
     struct aside *aside = context;
-    const struct net_handlers *handlers = &aside->server->handlers;
-    (void)pthread_setname_np(pthread_self(), "aside");
+    (void)pthread_setname_np(pthread_self(), aside->idle ? "aside" : "looks");
     while (!atomic_load(&aside->stopping)) {
         struct conn *conn = next(aside);
-        if (conn == NULL) {
+        if (conn != NULL)
+            answer(aside, conn);
+        else
             (void)sem_wait(&aside->changed);
-            continue;
-        }
-        struct exchange *x = &conn->exchange;
-        give_back(conn, handlers->handle(handlers->context, &x->request, &x->answer));
     }
     return NULL;
 }
 
-bool aside_start(struct aside *aside, struct net_server *server, struct err *err)
+bool aside_start(struct aside *aside, struct net_server *server, bool idle,
+                 struct err *err)
 {
     aside->server = server;
+    aside->idle = idle;
     (void)sem_init(&aside->changed, 0, 0);
     int failure = pthread_create(&aside->thread, NULL, run, aside);
     if (failure != 0)
@@ -93,7 +121,8 @@ bool aside_start(struct aside *aside, struct net_server *server, struct err *err
      * wait for the end of a slice, which is milliseconds. Where it is refused, it does.
      */
     const struct sched_param none = {0};
-    (void)pthread_setschedparam(aside->thread, SCHED_IDLE, &none);
+    if (idle)
+        (void)pthread_setschedparam(aside->thread, SCHED_IDLE, &none);
     return true;
 }
 

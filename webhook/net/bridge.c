@@ -30,6 +30,7 @@ bool bridge_open(struct conn *conn)
 
 void bridge_close(struct conn *conn)
 {
+    atomic_store(&conn->exchange.gone, true);
     if (conn->pair < 0)
         return;
     close(conn->pair);
@@ -153,6 +154,7 @@ void conn_answered(struct conn *conn, bool complete)
     take(conn, true);
     if (conn->exchange.queued && complete) {
         conn->answered++;
+        conn->reviewed = conn->reviewed || conn->exchange.review;
         conn->part = false;
     }
     conn->in_turn++;

@@ -74,6 +74,7 @@ struct conn {
     bool part;      /* the beginning of an answer left, its end has not */
     bool closing;   /* the answer under way says Connection: close */
     bool orderly;   /* its last request was a small review; nothing came with it */
+    bool reviewed;  /* one was answered before */
     bool refused;   /* our own error took the place of libmicrohttpd's answer */
     struct buf out; /* for the client, not yet taken by it */
     size_t out_at;

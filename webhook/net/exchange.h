@@ -3,6 +3,7 @@
 #ifndef NRW_NET_EXCHANGE_H
 #define NRW_NET_EXCHANGE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -32,6 +33,10 @@ struct exchange {
     size_t budget; /* bytes of the server's budget for what is large that are held */
     bool back;     /* it was answered aside (aside.h): by `answer`, … */
     bool answered; /* … unless there was no time for it */
+    bool known;    /* the connection had an answer to a review before */
+    atomic_bool gone;     /* nobody waits for the answer any more */
+    int64_t aside_before; /* ns; what the connection's requests took aside, … */
+    int64_t aside_time;   /* … with this one */
     struct net_request request;
     struct net_response answer;
     struct conn *next_aside;

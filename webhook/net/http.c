@@ -40,7 +40,11 @@
 #define SCRAP_PIECE    (256u * 1024u)
 #define SCRAP_ALIGNED  (64u * 1024u) /* a multiple of every page size */
 #define RUNS_MAXIMUM   64
-#define TURN_ANSWERS   1u /* of one connection, before others have their turn */
+#define LENT_MAXIMUM                                                                     \
+    16u                   /* of a worker, at a time; half of it for who was never served \
+                           */
+#define RETURNS_MAXIMUM 2 /* in a turn: each is answered before others are looked at */
+#define TURN_ANSWERS    1u /* of one connection, before others have their turn */
 
 /* The kernel takes a tenth of a millisecond for each MiB that is given back to it. So a
  * large body is given back in pieces, after each step; its beginning says what is left,
@@ -240,7 +244,8 @@ static enum MHD_Result give_answer(struct conn *conn, struct MHD_Connection *con
 
 static enum MHD_Result handle(struct conn *conn, struct MHD_Connection *connection)
 {
-    const struct net_handlers *handlers = &conn->worker->server->handlers;
+    struct net_server *server = conn->worker->server;
+    const struct net_handlers *handlers = &server->handlers;
     struct exchange *x = &conn->exchange;
     x->request = (struct net_request){.method = x->method,
                                       .path = str_from(x->path, x->path_size),
@@ -249,26 +254,42 @@ static enum MHD_Result handle(struct conn *conn, struct MHD_Connection *connecti
                                       .since = clock_mono_nanos()};
     x->answer = (struct net_response){.status = 200, .content_type = "application/json"};
     buf_init(&x->answer.body, ANSWER_MAXIMUM);
-    if (handlers->handle(handlers->context, &x->request, &x->answer))
+    enum net_handled handled =
+        handlers->handle(handlers->context, &x->request, &x->answer);
+    if (handled == NET_ANSWERED)
         return give_answer(conn, connection, &x->answer);
+    if (conn->worker->lent >= (conn->reviewed ? LENT_MAXIMUM : LENT_MAXIMUM / 2)) {
+        buf_done(&x->answer.body);
+        give_back(conn);
+        return give_error(conn, connection, 503);
+    }
     /* glibc tidies up the heap that a block came from when it is freed, here, and the
      * other thread's is a mess. */
     (void)buf_reserve(&x->answer.body, USUAL_ANSWER);
     x->request.aside = true;
+    x->request.aside_long = handled == NET_LONG;
+    x->known = conn->reviewed;
+    x->aside_before = x->aside_time;
+    atomic_store(&x->gone, false);
     conn->aside = conn->parked = true;
+    conn->worker->lent++;
     MHD_suspend_connection(connection);
     worker_ready(conn->worker, conn); /* for its deadline */
-    aside_put(conn);
+    aside_put(x->request.aside_long ? &server->aside_long : &server->aside_waits, conn);
     return MHD_YES;
 }
 
 void http_take_back(struct worker *worker)
 {
-    struct conn *next;
-    for (struct conn *conn = aside_back(worker); conn != NULL; conn = next) {
+    if (worker->returned == NULL)
+        worker->returned = aside_back(worker);
+    for (int i = 0; i < RETURNS_MAXIMUM && worker->returned != NULL; i++) {
+        struct conn *conn = worker->returned;
         struct exchange *x = &conn->exchange;
-        next = x->next_aside;
+        worker->returned = x->next_aside;
+        worker->lent--;
         conn->aside = false;
+        conn->phase = CONN_IDLE; /* its time begins anew */
         x->back = true;
         if (conn->parked)
             http_resume(conn);

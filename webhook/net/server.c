@@ -132,7 +132,8 @@ static bool start_threads(struct net_server *server, struct err *err)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failure = 0;
-    bool good = aside_start(&server->aside, server, err);
+    bool good = aside_start(&server->aside_long, server, true, err) &&
+                aside_start(&server->aside_waits, server, false, err);
     for (unsigned i = 0; good && i < server->threads && failure == 0; i++) {
         struct worker *worker = &server->workers[i];
         failure = pthread_create(&worker->thread, NULL, worker_main, worker);
@@ -256,7 +257,8 @@ void net_server_stop(struct net_server *server, unsigned wait_ms)
         if (server->workers[i].started)
             pthread_join(server->workers[i].thread, NULL);
     }
-    aside_stop(&server->aside);
+    aside_stop(&server->aside_waits); /* which puts to the other one */
+    aside_stop(&server->aside_long);
     for (unsigned i = 0; i < server->threads; i++)
         worker_done(&server->workers[i]);
     net_tls_free(server->tls);

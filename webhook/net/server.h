@@ -25,6 +25,7 @@ struct net_request {
     struct str body; /* of a POST; whole */
     bool plain;      /* came by the metrics listener */
     bool aside;      /* is asked for again, with time for it: see net_handlers */
+    bool aside_long; /* … and after NET_LONG */
     int64_t since;   /* clock_mono_nanos() when the whole of it had come */
 };
 
@@ -37,16 +38,21 @@ struct net_response {
 /* Which paths exist is asked before a body is read, so that 404 and 405 need none. */
 enum net_route { NET_ROUTE_NONE, NET_ROUTE_GET, NET_ROUTE_POST };
 
+enum net_handled {
+    NET_ANSWERED,
+    NET_LONG,  /* it takes longer than others should wait for */
+    NET_WAITS, /* it has to wait for somebody; it may turn out to be long then */
+};
+
 struct net_handlers {
     void *context;
     enum net_route (*route)(void *context, struct str path, bool plain);
     /* Runs in a worker thread, several at a time. An empty body with status 500 when it
-     * was out of memory: the server fills in its own static text. False, and the response
-     * as it was: it takes longer than others should wait for; then it is called again for
-     * the same request, with `aside`, in the one thread that there is for such. Not then.
-     */
-    bool (*handle)(void *context, const struct net_request *request,
-                   struct net_response *response);
+     * was out of memory: the server fills in its own static text. When it is not answered
+     * the response is as it was, and it is called again for the same request, with
+     * `aside`, in the one thread that there is for such. */
+    enum net_handled (*handle)(void *context, const struct net_request *request,
+                               struct net_response *response);
     /* Events for metrics; may be NULL. `tls_ok` counts handshakes, `code` HTTP errors
      * that the server answered by itself, `connections` the present number. */
     void (*on_handshake)(void *context, bool tls_ok);

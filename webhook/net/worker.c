@@ -362,7 +362,8 @@ static void begin_stop(struct worker *worker)
 static bool something_to_do(const struct worker *worker)
 {
     return worker->first.head != NULL || worker->rest.head != NULL ||
-           worker->queue != NULL || worker->scrap != NULL || worker->http_pending;
+           worker->queue != NULL || worker->scrap != NULL || worker->http_pending ||
+           worker->returned != NULL;
 }
 
 static bool wait_for_events(struct worker *worker)
@@ -387,6 +388,8 @@ static bool wait_for_events(struct worker *worker)
         } else {
             struct conn *conn = who;
             conn->readable = true;
+            if (conn->aside && (events[i].events & (EPOLLHUP | EPOLLERR)) != 0)
+                conn_kill(conn); /* it reads nothing now, and so would not see it */
             if ((events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
                 conn->hangup = true;
             worker_ready(worker, conn);
@@ -516,7 +519,9 @@ bool worker_init(struct worker *worker, struct net_server *server, unsigned inde
 
 void worker_done(struct worker *worker)
 {
-    http_take_back(worker);
+    do
+        http_take_back(worker);
+    while (worker->returned != NULL);
     http_stop(worker); /* forgets what is left, so that all can be freed */
     kill_all(worker);
     while (worker->queue != NULL)

@@ -48,7 +48,9 @@ struct worker {
     uint64_t accept_at;              /* … to be let in after so many of `rest` */
     uint64_t go_on_at;               /* likewise, of `queue` */
     struct conn *queue, *queue_last; /* with a pipelined request, to go on in turn */
-    _Atomic(struct conn *) back;     /* what comes back from the thread aside */
+    _Atomic(struct conn *) back;     /* what comes back from the threads aside; … */
+    struct conn *returned;           /* … and was taken, by exchange.next_aside */
+    unsigned lent;                   /* to them */
     unsigned count;                  /* of `all` on the TLS listener */
     unsigned plain_count;            /* and on the metrics listener */
     unsigned silent_count;           /* of `silent` */
@@ -81,7 +83,7 @@ struct net_server {
     atomic_int_least64_t large_wanted_at; /* … when it did last */
     pthread_mutex_t lock;                 /* of `tls` */
     struct net_tls *tls;
-    struct aside aside;
+    struct aside aside_long, aside_waits; /* NET_LONG, NET_WAITS */
     struct worker *workers;
 };
 

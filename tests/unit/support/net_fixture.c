@@ -122,13 +122,26 @@ static enum net_route route(void *context, struct str path, bool plain)
         return NET_ROUTE_GET;
     if (!plain && (str_eq(path, STR("/echo")) || str_eq(path, STR("/size")) ||
                    str_eq(path, STR("/slow")) || str_eq(path, STR("/aside")) ||
+                   str_eq(path, STR("/wait")) || str_eq(path, STR("/both")) ||
                    str_eq(path, STR("/big"))))
         return NET_ROUTE_POST;
     return NET_ROUTE_NONE;
 }
 
-static void take_long(struct peer_counts *counts)
+/* Where it is to be answered, unless that is here. */
+static enum net_handled elsewhere(const struct net_request *request)
 {
+    bool both = str_eq(request->path, STR("/both"));
+    if (!request->aside)
+        return str_eq(request->path, STR("/aside"))          ? NET_LONG
+               : both || str_eq(request->path, STR("/wait")) ? NET_WAITS
+                                                             : NET_ANSWERED;
+    return both && !request->aside_long ? NET_LONG : NET_ANSWERED;
+}
+
+static void take_long(struct peer_counts *counts, bool waits)
+{
+    atomic_fetch_add(waits ? &counts->waited_ever : &counts->aside_ever, 1);
     long now = atomic_fetch_add(&counts->aside, 1) + 1;
     if (now > atomic_load(&counts->aside_at_once))
         atomic_store(&counts->aside_at_once, now);
@@ -136,15 +149,15 @@ static void take_long(struct peer_counts *counts)
     atomic_fetch_sub(&counts->aside, 1);
 }
 
-static bool handle(void *context, const struct net_request *request,
-                   struct net_response *response)
+static enum net_handled handle(void *context, const struct net_request *request,
+                               struct net_response *response)
 {
     struct peer_counts *counts = context;
-    bool long_one = str_eq(request->path, STR("/aside"));
-    if (long_one && !request->aside)
-        return false;
-    if (long_one)
-        take_long(counts);
+    if (request->aside)
+        take_long(counts, !request->aside_long);
+    enum net_handled handled = elsewhere(request);
+    if (handled != NET_ANSWERED)
+        return handled;
     atomic_fetch_add(&counts->handled, 1);
     if (str_eq(request->path, STR("/fail"))) {
         response->status = 500;
@@ -165,7 +178,7 @@ static bool handle(void *context, const struct net_request *request,
         response->content_type = "text/plain";
         buf_text(&response->body, "hello\n");
     }
-    return true;
+    return NET_ANSWERED;
 }
 
 static void on_handshake(void *context, bool good)

@@ -36,10 +36,12 @@ struct peer_counts {
     atomic_long handled, handshakes, failed_handshakes, errors, connections;
     atomic_uint last_error;
     atomic_uintptr_t body_at;         /* where the last body of /size lay */
-    atomic_long aside, aside_at_once; /* now, and the most of them */
+    atomic_long aside, aside_at_once; /* now, and the most of them, … */
+    atomic_long aside_ever, waited_ever;
 };
 /* Paths: POST /echo gives the body back, POST /size its size, POST /slow waits 200 ms,
- * POST /aside does so in the thread for what takes long, POST /big?N… answers 8 MiB of
+ * POST /aside does so in the thread for what takes long, POST /wait in that for what
+ * waits, POST /both in the latter and then in the former, POST /big?N… answers 8 MiB of
  * 'x', GET /hello says "hello\n", GET /fail leaves an empty 500. On the metrics listener
  * only /hello. */
 struct net_options peer_options(struct peer_counts *counts);
