@@ -1,0 +1,279 @@
+/* What a review looks for at the API server, live: what the cache does not keep, what it
+ * has left out, and what is said where the API server does not tell. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "admit/config_maps.h"
+#include "tests/unit/support/cluster_fixture.h"
+#include "util/clock.h"
+#include "util/mem.h"
+
+static void what_is_not_kept_is_looked_at(void **state)
+{
+    struct fixture *it = *state;
+    const char *get = "GET " MAPS "/extra";
+    fixture_start_with(it, LIST(MAP("nvcf", "nvcf-api-env", "2", "{\"A\":\"b\"}")), 1);
+    assert_string_equal(fixture_allowed_by(it, "", FROM("nvcf-api-env")), "yes");
+    assert_int_equal(LOOKED(it), 0); /* all is known: not a call */
+    api_set(it->server, get, 200,
+            MAP("nvcf", "extra", "2", "{\"" DOCKER "\":\"m.example\"}"));
+    assert_string_equal(fixture_allowed_by(it, "", FROM("extra")), "collision");
+    assert_int_equal(api_count(it->server, get), 1); /* by the denial, not again */
+    assert_string_equal(
+        fixture_allowed_by(it, "", FROM("nvcf-api-env") "," FROM("extra")), "collision");
+    assert_int_equal(api_count(it->server, "GET " MAPS "/nvcf-api-env"), 1);
+    /* A variable from it, that matters or not. */
+    size_t before = LOOKED(it);
+    assert_string_equal(
+        fixture_allowed_by(it,
+                           "{\"name\":\"A\",\"valueFrom\":{\"configMapKeyRef\":"
+                           "{\"name\":\"extra\",\"key\":\"" DOCKER "\"}}}",
+                           ""),
+        "yes");
+    assert_int_equal(LOOKED(it), before);
+    assert_string_equal(
+        fixture_allowed_by(it,
+                           "{\"name\":\"" DOCKER "\",\"valueFrom\":"
+                           "{\"configMapKeyRef\":{\"name\":\"extra\",\"key\":"
+                           "\"" DOCKER "\"}}}",
+                           ""),
+        "collision");
+    /* What says nothing, what is not there, what may not be read. */
+    api_set(it->server, get, 200, MAP("nvcf", "extra", "2", "{\"A\":\"b\"}"));
+    assert_string_equal(fixture_allowed_by(it, "", FROM("extra")), "yes");
+    assert_string_equal(fixture_allowed_by(it, "", FROM("gone")), "opaque");
+    api_set(it->server, get, 403, API_FORBIDDEN("get"));
+    assert_string_equal(fixture_allowed_by(it, "", FROM("extra")), "opaque");
+    /* Too large, and too late. */
+    api_set_huge(it->server, get, 200,
+                 MAP("nvcf", "extra", "2", "{\"" DOCKER "\":\"m.example\"}"), 5u << 20);
+    assert_string_equal(fixture_allowed_by(it, "", FROM("extra")), "denied: opaque");
+    api_set_silent(it->server, get);
+    int64_t since = clock_mono_millis();
+    assert_string_equal(fixture_allowed_by(it, "", FROM("extra") "," FROM("gone")),
+                        "opaque");
+    assert_in_range(clock_mono_millis() - since, 400, 1500);
+}
+
+/* Of so many empty keys, and what matters beside them. */
+static char *of_many_keys(const char *name, size_t count)
+{
+    NRW_AUTO_BUF struct buf out;
+    buf_init(&out, 4u << 20);
+    buf_printf(&out,
+               "{\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"%s\",\"namespace\":"
+               "\"nvcf\",\"resourceVersion\":\"2\"},\"data\":{\"" DOCKER
+               "\":\"m.example\"",
+               name);
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&out, ",\"k%zu\":\"\"", i);
+    buf_text(&out, "}}");
+    return buf_steal(&out, NULL);
+}
+
+/* Whoever could put a registry past the policy by what is beside it would. */
+static void what_is_too_heavy_is_denied(void **state)
+{
+    struct fixture *it = *state;
+    const char *get = "GET " MAPS "/extra";
+    fixture_start_with(it, LIST(""), 0);
+    char *heavy = of_many_keys("extra", 45000);
+    api_set(it->server, get, 200, heavy);
+    assert_string_equal(fixture_allowed_by(it, "", FROM("extra")), "collision");
+    it->decision = 4u << 20;
+    assert_string_equal(fixture_allowed_by(it, "", FROM("extra")), "denied: opaque");
+    assert_string_equal(fixture_allowed_by(it, "", FROM("gone") "," FROM("extra")),
+                        "denied: opaque");
+    mem_free(heavy);
+}
+
+/* A ConfigMap that names the remote configuration, which is looked at then; and a known
+ * one that a denial rests on beside it. */
+static void one_look_leads_to_the_next(void **state)
+{
+    struct fixture *it = *state;
+    fixture_start_with(
+        it, LIST(MAP("nvcf", "nvcf-api-env", "2", "{\"" DOCKER "\":\"m\"}")), 1);
+    api_set(it->server, "GET " MAPS "/extra", 200,
+            MAP("nvcf", "extra", "2", "{\"REMOTE_CONFIG_NAME\":\"special\"}"));
+    api_set(it->server, "GET " MAPS "/special", 200,
+            MAP("nvcf", "special", "2", TAKEOVER));
+    assert_string_equal(fixture_allowed_by(it, "", FROM("extra")), "collision");
+    assert_string_equal(
+        fixture_allowed_by(it,
+                           "{\"name\":\"REMOTE_CONFIG_NAME\",\"valueFrom\":"
+                           "{\"configMapKeyRef\":{\"name\":\"extra\",\"key\":"
+                           "\"REMOTE_CONFIG_NAME\"}}}",
+                           ""),
+        "collision");
+    assert_int_equal(api_count(it->server, "GET " MAPS "/special"), 4);
+    assert_int_equal(api_count(it->server, "GET " MAPS "/special-ncp"), 2);
+    api_set(it->server, "GET " MAPS "/special", 200,
+            MAP("nvcf", "special", "2", "{\"a\":\"b\"}"));
+    api_set(it->server, "GET " MAPS "/nvcf-api-env", 200,
+            MAP("nvcf", "nvcf-api-env", "3", "{\"A\":\"b\"}"));
+    assert_string_equal(
+        fixture_allowed_by(it, "", FROM("nvcf-api-env") "," FROM("extra")), "yes");
+}
+
+#define SIBLING "nvcf-api-remote-config-ncp"
+
+/* That it is not in the cache means that it is not there; where the cache would not keep
+ * it, it is looked for. */
+static void a_profile_has_a_sibling(void **state)
+{
+    struct fixture *it = *state;
+    const char *env = REMOTE("nvcf-api-remote-config");
+    const char *get = "GET " MAPS "/" SIBLING;
+    fixture_start_with(
+        it, LIST(MAP("nvcf", "nvcf-api-remote-config", "2", "{\"a\":\"b\"}")), 1);
+    assert_string_equal(fixture_allowed_by(it, env, ""), "yes");
+    assert_int_equal(LOOKED(it), 0);
+    api_set(it->server, "GET " MAPS "/special", 200,
+            MAP("nvcf", "special", "2", "{\"a\":\"b\"}"));
+    api_set(it->server, "GET " MAPS "/special-ncp", 404, "{}");
+    assert_string_equal(fixture_allowed_by(it, REMOTE("special"), ""), "yes");
+    api_set(it->server, "GET " MAPS "/special-ncp", 200,
+            MAP("nvcf", "special-ncp", "2", TAKEOVER));
+    assert_string_equal(fixture_allowed_by(it, REMOTE("special"), ""), "collision");
+    cluster_free(it->cluster);
+    it->cluster = NULL;
+    fixture_start_with(it,
+                       LIST(MAP("nvcf", "nvcf-api-remote-config", "2",
+                                "{\"a\":\"b\"}") "," MAP("nvcf", SIBLING, "2", TAKEOVER)),
+                       2);
+    assert_string_equal(fixture_allowed_by(it, env, ""), "collision");
+    assert_int_equal(api_count(it->server, get), 1); /* the denial was confirmed */
+    api_set(it->server, get, 200, MAP("nvcf", SIBLING, "3", "{\"a\":\"b\"}"));
+    assert_string_equal(fixture_allowed_by(it, env, ""), "yes");
+}
+
+/* A sibling of that text is made, of which the base has a fault that does not count. */
+static const char *sibling_by(struct fixture *it, const char *yaml)
+{
+    char body[2048];
+    snprintf(body, sizeof(body),
+             "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\","
+             "\"request\":{\"uid\":\"1\",\"kind\":{\"group\":\"\",\"version\":\"v1\","
+             "\"kind\":\"ConfigMap\"},\"namespace\":\"nvcf\",\"name\":\"" SIBLING "\","
+             "\"operation\":\"CREATE\",\"object\":" MAP("nvcf", SIBLING, "1",
+                                                        "{\"a.yaml\":\"%s\"}") "}}",
+             yaml);
+    return fixture_answered(it, ADMIT_VALIDATE, body);
+}
+
+#define NONE "spring.cloud.config.override-none: "
+#define LAST                                                                             \
+    "{\"x.yaml\":\"nvcf.registries.recognized.container.docker.hostname: "               \
+    "m.example\\n" NONE "true\"}"
+
+/* Whoever fills the cache leads no sibling past the base that is left out of it. */
+static void a_base_that_is_left_out_is_looked_at(void **state)
+{
+    struct fixture *it = *state;
+    const char *get = "GET " MAPS "/nvcf-api-remote-config";
+    const char *list = LIST(MAP("nvcf", "nvcf-api-remote-config", "2", LAST));
+    fixture_start_with(it, list, 1);
+    assert_string_equal(sibling_by(it, NONE "false"), "collision");
+    assert_int_equal(LOOKED(it), 0);
+    cluster_free(it->cluster);
+    it->cluster = NULL;
+    it->maximum = 1;
+    fixture_start_with(it, list, 0);
+    api_set(it->server, get, 200, MAP("nvcf", "nvcf-api-remote-config", "2", LAST));
+    assert_string_equal(sibling_by(it, NONE "false"), "collision");
+    assert_int_equal(LOOKED(it), 1);
+    assert_string_equal(sibling_by(it, "x: 1"), "yes");
+    api_set_huge(it->server, get, 200, MAP("nvcf", "nvcf-api-remote-config", "2", LAST),
+                 5u << 20);
+    assert_string_equal(sibling_by(it, NONE "false"), "denied");
+    assert_string_equal(sibling_by(it, "x: 1"), "yes");
+    api_set(it->server, get, 404, API_STATUS("404", "NotFound", "none"));
+    assert_string_equal(sibling_by(it, NONE "false"), "yes");
+}
+
+static bool whole(struct fixture *it)
+{
+    NRW_AUTO_SNAPSHOT struct snapshot now;
+    snapshots_take(it->app.snapshots, &now);
+    return config_maps_is_whole(now.config_maps);
+}
+
+/* So many are there, none of which is kept, and then none. */
+static void come_and_go(struct fixture *it, size_t count)
+{
+    NRW_AUTO_BUF struct buf list;
+    buf_init(&list, 1u << 20);
+    buf_text(&list, "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&list,
+                   "%s{\"metadata\":{\"name\":\"m%zu-env\",\"namespace\":\"nvcf\","
+                   "\"uid\":\"u\",\"resourceVersion\":\"1\"}}",
+                   i > 0 ? "," : "", i);
+    assert_true(buf_text(&list, "]}"));
+    cluster_free(it->cluster);
+    it->maximum = 1;
+    /* Each watch ends at once in another list. */
+    api_set(it->server, "WATCH " MAPS, 410, API_STATUS("410", "Expired", "too old"));
+    fixture_start_with(it, list.data, 0);
+    assert_true(AWAIT(!whole(it)));
+    api_set(it->server, "GET " MAPS, 200, LIST(""));
+    size_t lists = api_count(it->server, "GET " MAPS);
+    assert_true(AWAIT(api_count(it->server, "GET " MAPS) > lists + 1));
+}
+
+/* Of those that were left out only so many names are remembered: beyond that it is not
+ * believed that all of them are gone. */
+static void what_was_left_out_is_remembered(void **state)
+{
+    struct fixture *it = *state;
+    come_and_go(it, 1000);
+    assert_true(AWAIT(whole(it)));
+    come_and_go(it, 1001);
+    assert_false(whole(it));
+}
+
+static void only_so_many_are_looked_at(void **state)
+{
+    struct fixture *it = *state;
+    char many[4096] = "";
+    fixture_start_with(it, LIST(""), 0);
+    for (unsigned i = 0; i < 20; i++) {
+        size_t n = strlen(many);
+        snprintf(many + n, sizeof(many) - n, "%s" FROM("m-%u") "," FROM("m-0"),
+                 i > 0 ? "," : "", i);
+    }
+    assert_string_equal(fixture_allowed_by(it, "", many), "opaque");
+    assert_int_equal(LOOKED(it), 16);
+    api_set(it->server, "GET " MAPS "/m-15", 200,
+            MAP("nvcf", "m-15", "2", "{\"" DOCKER "\":\"m.example\"}"));
+    assert_string_equal(fixture_allowed_by(it, "", many), "collision");
+    assert_int_equal(LOOKED(it), 32);
+    assert_int_equal(api_count(it->server, "GET " MAPS "/m-16"), 0);
+}
+
+#define LOOK_TEST(name)                                                                  \
+    cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        LOOK_TEST(what_is_not_kept_is_looked_at),
+        LOOK_TEST(what_is_too_heavy_is_denied),
+        LOOK_TEST(one_look_leads_to_the_next),
+        LOOK_TEST(a_profile_has_a_sibling),
+        LOOK_TEST(a_base_that_is_left_out_is_looked_at),
+        LOOK_TEST(what_was_left_out_is_remembered),
+        LOOK_TEST(only_so_many_are_looked_at),
+    };
+    if (!api_tests_begin())
+        return 1;
+    return cmocka_run_group_tests_name("app_look", tests, NULL, NULL);
+}
