@@ -65,7 +65,7 @@ bool config_maps_add(struct config_maps *maps, struct str name_space, json_t *co
 {
     struct config_map item;
     struct str own = arena_str(&maps->arena, name_space);
-    if (!object_config_map(&maps->arena, own, config_map, &item))
+    if (!object_config_map(&maps->arena, own, config_map, &item) || maps->arena.failed)
         return false;
     size_t at = 0;
     while (at < maps->count && !(str_eq(maps->items[at].name, item.name) &&
@@ -114,8 +114,8 @@ bool config_maps_is_whole(const struct config_maps *maps)
 struct config_maps *config_maps_copy(const struct config_maps *maps)
 {
     struct config_maps *copy = config_maps_new();
-    if (copy != NULL && maps != NULL)
-        copy->some = maps->some;
+    if (copy != NULL)
+        copy->some = maps == NULL || maps->some;
     for (size_t i = 0; copy != NULL && maps != NULL && i < maps->count; i++) {
         if (!config_maps_add(copy, maps->items[i].name_space, maps->owned[i])) {
             config_maps_free(copy);

@@ -22,8 +22,8 @@ bool config_maps_add(struct config_maps *maps, struct str name_space, json_t *co
 void config_maps_are_some(struct config_maps *maps);
 bool config_maps_is_whole(const struct config_maps *maps);
 
-/* A new set with the same ConfigMaps; `maps` may be NULL (then it is empty). NULL: out of
- * memory. */
+/* A new set with the same ConfigMaps; `maps` may be NULL (then it is empty, and absence
+ * says nothing). NULL: out of memory. */
 struct config_maps *config_maps_copy(const struct config_maps *maps);
 /* Is this ConfigMap's data other than what is known of it (or is it not known)? */
 bool config_maps_differ(const struct config_maps *maps, struct str name_space,
