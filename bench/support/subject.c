@@ -209,7 +209,8 @@ void subject_decision_init(struct subject_decision *decision, const struct polic
                                      review->object, review->old_object);
     if (decision->target == NULL ||
         !object_workload(&decision->arena, decision->target, review->name_space,
-                         review->object, review->old_object, NULL, &decision->workload))
+                         review->object, review->old_object, NULL, NULL,
+                         &decision->workload))
         subject_fail("the review is of no target");
 }
 

@@ -105,6 +105,7 @@ static void one_look_leads_to_the_next(void **state)
             MAP("nvcf", "extra", "2", "{\"REMOTE_CONFIG_NAME\":\"special\"}"));
     api_set(it->server, "GET " MAPS "/special", 200,
             MAP("nvcf", "special", "2", TAKEOVER));
+    api_set(it->server, "GET " MAPS "/special-ncp", 404, "{}");
     assert_string_equal(fixture_allowed_by(it, "", FROM("extra")), "collision");
     assert_string_equal(
         fixture_allowed_by(it,
@@ -117,6 +118,7 @@ static void one_look_leads_to_the_next(void **state)
     assert_int_equal(api_count(it->server, "GET " MAPS "/special-ncp"), 2);
     api_set(it->server, "GET " MAPS "/special", 200,
             MAP("nvcf", "special", "2", "{\"a\":\"b\"}"));
+    api_set(it->server, "GET " MAPS "/special-ncp", 404, "{}");
     api_set(it->server, "GET " MAPS "/nvcf-api-env", 200,
             MAP("nvcf", "nvcf-api-env", "3", "{\"A\":\"b\"}"));
     assert_string_equal(
@@ -259,6 +261,243 @@ static void only_so_many_are_looked_at(void **state)
     assert_int_equal(api_count(it->server, "GET " MAPS "/m-16"), 0);
 }
 
+/* --- what is not told ------------------------------------------------------------- */
+
+#define PLAIN(name) MAP("nvcf", name, "2", "{\"a\":\"b\"}")
+#define BASE        "nvcf-api-remote-config"
+
+/* Answers that say neither that a ConfigMap is there nor that it is not. */
+enum { FORBIDDEN, BUSY, BROKEN, CUT, NO_CONFIG_MAP, SILENT, UNTOLD_COUNT };
+
+static const char *const reasons[] = {
+    [FORBIDDEN] = "is forbidden",        [BUSY] = "answered with an error",
+    [BROKEN] = "answered with an error", [CUT] = "answered with an error",
+    [NO_CONFIG_MAP] = "is no ConfigMap", [SILENT] = "did not answer in time",
+};
+
+static void does_not_tell(struct fixture *it, const char *get, int how)
+{
+    if (how == FORBIDDEN)
+        api_set(it->server, get, 403, API_FORBIDDEN("get"));
+    else if (how == BUSY)
+        api_set(it->server, get, 429, API_STATUS("429", "TooManyRequests", "later"));
+    else if (how == BROKEN)
+        api_set(it->server, get, 500, API_STATUS("500", "InternalError", "etcd"));
+    else if (how == CUT)
+        api_set_cut(it->server, get, 200, PLAIN("special-ncp"));
+    else if (how == NO_CONFIG_MAP)
+        api_set(it->server, get, 200, "<html>a proxy</html>");
+    else
+        api_set_silent(it->server, get);
+}
+
+static void says(const struct fixture *it, const char *name, const char *reason)
+{
+    if (strstr(it->said, name) == NULL || strstr(it->said, reason) == NULL)
+        fail_msg("no \"%s\" or \"%s\" in %s", name, reason, it->said);
+}
+
+/* The cache keeps none: it is not whole. */
+static void start_full(struct fixture *it, const char *policy)
+{
+    void *state = it;
+    fixture_tear_down(&state);
+    fixture_set_up(&state);
+    it->policy = policy;
+    it->maximum = 1;
+    fixture_start_with(it, LIST(PLAIN(BASE)), 0);
+    api_set(it->server, "GET " MAPS "/" BASE, 200, PLAIN(BASE));
+    api_set(it->server, "GET " MAPS "/special", 200, PLAIN("special"));
+    api_set(it->server, "GET " MAPS "/" BASE "-", 404, "{}");
+    api_set(it->server, "GET " MAPS "/special-", 404, "{}");
+}
+
+/* Of a remote configuration of any name, in a cache that is whole or not. */
+static void a_sibling_that_is_not_told_is_not_absent(void **state)
+{
+    struct fixture *it = *state;
+    static const char *const policies[] = {LIST(POLICY("1", GOOD)),
+                                           LIST(POLICY("1", STRICT))};
+    for (int how = 0; how < UNTOLD_COUNT; how++) {
+        const char *want[] = {"opaque", "denied: opaque"};
+        for (size_t i = 0; i < 2; i++) {
+            start_full(it, policies[i]);
+            does_not_tell(it, "GET " MAPS "/" SIBLING, how);
+            assert_string_equal(fixture_allowed_by(it, REMOTE(BASE), ""), want[i]);
+            says(it, SIBLING, reasons[how]);
+            api_set(it->server, "GET " MAPS "/" SIBLING, 404, "{}");
+            assert_string_equal(fixture_allowed_by(it, REMOTE(BASE), ""), "yes");
+            does_not_tell(it, "GET " MAPS "/special-ncp", how);
+            assert_string_equal(fixture_allowed_by(it, REMOTE("special"), ""), want[i]);
+            says(it, "special-ncp", reasons[how]);
+            api_set(it->server, "GET " MAPS "/special-ncp", 404, "{}");
+            assert_string_equal(fixture_allowed_by(it, REMOTE("special"), ""), "yes");
+        }
+    }
+}
+
+#define PROFILES(list) "{\"name\":\"SPRING_PROFILES_ACTIVE\",\"value\":\"" list "\"}"
+#define FIFTEEN        "ncp,b,c,d,e,f,g,h,i,j,k,l,m,n,o"
+
+/* Sixteen are asked for, the base among them. */
+static void a_sibling_that_is_not_asked_for_is_not_absent(void **state)
+{
+    struct fixture *it = *state;
+    start_full(it, LIST(POLICY("1", STRICT)));
+    api_set(it->server, "GET " MAPS "/" BASE "-p", 200,
+            MAP("nvcf", BASE "-p", "2", TAKEOVER));
+    const char *last = REMOTE(BASE) "," PROFILES(FIFTEEN ",p");
+    assert_string_equal(fixture_allowed_by(it, last, ""), "denied: opaque");
+    says(it, BASE "-p", "more than 16");
+    assert_string_equal(fixture_allowed_by(it, REMOTE(BASE) "," PROFILES(FIFTEEN), ""),
+                        "yes");
+    assert_string_equal(
+        fixture_allowed_by(it, REMOTE(BASE) "," PROFILES(FIFTEEN ",p,q,r"), ""),
+        "denied: opaque");
+    says(it, BASE "-p", "and 2 more");
+    api_set(it->server, "GET " MAPS "/" BASE "-o", 200,
+            MAP("nvcf", BASE "-o", "2", TAKEOVER));
+    assert_string_equal(fixture_allowed_by(it, last, ""), "collision");
+    /* What the cache has is asked for by nobody. */
+    cluster_free(it->cluster);
+    it->cluster = NULL;
+    it->maximum = 0;
+    fixture_start_with(it, LIST(PLAIN(BASE)), 1);
+    size_t before = LOOKED(it);
+    assert_string_equal(fixture_allowed_by(it, last, ""), "yes");
+    assert_int_equal(LOOKED(it), before);
+}
+
+/* What a look leads to may not be asked for any more, and what it told is not doubted. */
+static void what_comes_late_is_not_absent(void **state)
+{
+    struct fixture *it = *state;
+    start_full(it, LIST(POLICY("1", STRICT)));
+    NRW_AUTO_BUF struct buf many;
+    buf_init(&many, 4096);
+    api_set(it->server, "GET " MAPS "/extra", 200,
+            MAP("nvcf", "extra", "2", "{\"REMOTE_CONFIG_NAME\":\"" BASE "\"}"));
+    assert_string_equal(fixture_allowed_by(it, "", FROM("extra")), "yes");
+    for (int i = 1; i < 15; i++) { /* the base is the sixteenth */
+        char name[16];
+        snprintf(name, sizeof(name), "/m-%d", i);
+        NRW_AUTO_BUF struct buf get, map;
+        buf_init(&get, 256);
+        buf_init(&map, 1024);
+        buf_printf(&get, "GET " MAPS "%s", name);
+        buf_printf(&map, MAP("nvcf", "%s", "2", "{}"), name + 1);
+        buf_printf(&many, FROM("%s") ",", name + 1);
+        api_set(it->server, get.data, 200, map.data);
+    }
+    assert_true(buf_text(&many, FROM("extra")));
+    assert_string_equal(fixture_allowed_by(it, "", many.data), "denied: opaque");
+    says(it, SIBLING, "more than 16");
+}
+
+/* As it is for one that is too large, but the policy says how grave it is. */
+static void a_base_that_is_not_told_is_not_absent(void **state)
+{
+    struct fixture *it = *state;
+    static const char *const policies[] = {LIST(POLICY("1", GOOD)),
+                                           LIST(POLICY("1", STRICT))};
+    const char *get = "GET " MAPS "/" BASE;
+    for (int how = 0; how < UNTOLD_COUNT; how++) {
+        for (size_t i = 0; i < 2; i++) {
+            start_full(it, policies[i]);
+            does_not_tell(it, get, how);
+            assert_string_equal(sibling_by(it, NONE "false"),
+                                i == 0 ? "opaque" : "denied: opaque");
+            says(it, BASE, reasons[how]);
+            assert_string_equal(sibling_by(it, "x: 1"), "yes"); /* completes nothing */
+            api_set(it->server, get, 404, "{}");
+            assert_string_equal(sibling_by(it, NONE "false"), "yes");
+        }
+    }
+}
+
+/* The reason stands where the others say that they do not know it. */
+static void what_is_not_told_of_the_others_is_said(void **state)
+{
+    struct fixture *it = *state;
+    start_full(it, LIST(POLICY("1", GOOD)));
+    for (int how = 0; how < UNTOLD_COUNT; how++) {
+        does_not_tell(it, "GET " MAPS "/extra", how);
+        assert_string_equal(fixture_allowed_by(it, "", FROM("extra")), "opaque");
+        says(it, "extra", reasons[how]);
+        assert_string_equal(fixture_allowed_by(it, REMOTE("extra"), ""), "opaque");
+        says(it, "extra", reasons[how]);
+    }
+}
+
+/* What is in the cache counts although nobody can confirm it; it lifts no denial. */
+static void what_is_cached_needs_no_confirmation(void **state)
+{
+    struct fixture *it = *state;
+    it->policy = LIST(POLICY("1", STRICT));
+    fixture_start_with(it,
+                       LIST(PLAIN(BASE) "," MAP("nvcf", SIBLING, "2", TAKEOVER) "," MAP(
+                           "nvcf", "nvcf-api-env", "2", "{\"A\":\"b\"}")),
+                       3);
+    api_set(it->server, "GET " MAPS "/", 500, "{}");
+    assert_string_equal(fixture_allowed_by(it, REMOTE(BASE), FROM("nvcf-api-env")),
+                        "collision");
+    assert_null(strstr(it->said, "OpaqueSource"));
+    assert_string_equal(fixture_allowed_by(it, "", FROM("nvcf-api-env")), "yes");
+}
+
+static bool has_policy(struct fixture *it)
+{
+    NRW_AUTO_SNAPSHOT struct snapshot now;
+    snapshots_take(it->app.snapshots, &now);
+    return now.policy != NULL;
+}
+
+/* Before anything was listed nothing is known to be absent. */
+static void without_a_list_nothing_is_absent(void **state)
+{
+    struct fixture *it = *state;
+    it->policy = LIST(POLICY("1", STRICT));
+    api_set(it->server, "GET " POLICIES, 200, it->policy);
+    api_set(it->server, "GET " MAPS, 403, API_FORBIDDEN("list"));
+    api_set(it->server, EVENTS, 201, NULL);
+    fixture_start(it);
+    assert_true(AWAIT(has_policy(it)));
+    api_set(it->server, "GET " MAPS "/" BASE, 200, PLAIN(BASE));
+    api_set(it->server, "GET " MAPS "/" SIBLING, 500, "{}");
+    assert_string_equal(fixture_allowed_by(it, REMOTE(BASE), ""), "denied: opaque");
+    says(it, SIBLING, "answered with an error");
+    api_set(it->server, "GET " MAPS "/" SIBLING, 404, "{}");
+    assert_string_equal(fixture_allowed_by(it, REMOTE(BASE), ""), "yes");
+}
+
+/* Memory that is refused on the way makes nothing absent, whatever it is refused to. */
+static void memory_that_is_refused_is_not_absence(void **state)
+{
+    struct fixture *it = *state;
+    const struct str names[] = {STR("special"), STR("extra"), STR("gone")};
+    unsigned lost = 0;
+    start_full(it, NULL);
+    api_set(it->server, "GET " MAPS "/extra", 200, PLAIN("extra"));
+    for (unsigned long k = 1; k < 120; k++) {
+        struct cluster_look look = {.bytes_maximum = 1u << 20,
+                                    .weight_maximum = 1u << 20};
+        mem_fail_nth(k);
+        NRW_AUTO_CONFIG_MAPS struct config_maps *fresh =
+            cluster_confirm(it->cluster, &look, NULL, STR("nvcf"), names, 3);
+        mem_fail_nth(0);
+        assert_int_equal(look.live.count, 3);
+        for (size_t i = 0; i < 3; i++) {
+            bool there =
+                fresh != NULL && config_maps_find(fresh, STR("nvcf"), names[i]) != NULL;
+            bool untold = live_problem(&look.live, names[i]).n > 0;
+            assert_true(there + untold == 1 || (i == 2 && !there));
+            assert_true(!untold || look.untold);
+            lost += untold;
+        }
+    }
+    assert_in_range(lost, 20, 300);
+}
+
 #define LOOK_TEST(name)                                                                  \
     cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
 
@@ -272,6 +511,14 @@ int main(void)
         LOOK_TEST(a_base_that_is_left_out_is_looked_at),
         LOOK_TEST(what_was_left_out_is_remembered),
         LOOK_TEST(only_so_many_are_looked_at),
+        LOOK_TEST(a_sibling_that_is_not_told_is_not_absent),
+        LOOK_TEST(a_sibling_that_is_not_asked_for_is_not_absent),
+        LOOK_TEST(what_comes_late_is_not_absent),
+        LOOK_TEST(a_base_that_is_not_told_is_not_absent),
+        LOOK_TEST(what_is_not_told_of_the_others_is_said),
+        LOOK_TEST(what_is_cached_needs_no_confirmation),
+        LOOK_TEST(without_a_list_nothing_is_absent),
+        LOOK_TEST(memory_that_is_refused_is_not_absence),
     };
     if (!api_tests_begin())
         return 1;

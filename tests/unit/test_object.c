@@ -57,8 +57,8 @@ static int64_t time_of(const struct config_maps *maps, size_t env_from_count,
     json_t *object = deployment(env_from_count);
     arena_init(&arena, 64u << 20);
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
-    assert_true(
-        object_workload(&arena, &target, STR("nvcf"), object, NULL, maps, &workload));
+    assert_true(object_workload(&arena, &target, STR("nvcf"), object, NULL, maps, NULL,
+                                &workload));
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
     assert_int_equal(workload.container.env_from_count, env_from_count);
     assert_true(workload.has_remote);

@@ -6,12 +6,10 @@
 #include <stdbool.h>
 
 #include "core/finding.h"
+#include "core/live.h"
 #include "core/policy.h"
 #include "util/buf.h"
 #include "util/err.h"
-
-/* So many ConfigMaps are read live for one review, and no more. */
-#define ADMIT_LIVE_MAXIMUM 16u
 
 enum admit_endpoint { ADMIT_MUTATE, ADMIT_VALIDATE };
 
@@ -22,7 +20,9 @@ struct admit_input {
     struct str body;
     const struct policy *policy;
     const struct config_maps *config_maps; /* may be NULL: none is known */
-    bool config_maps_beyond; /* one that was to be read live is larger than may be read */
+    const struct live *live; /* what was told of those that were to be read live; NULL:
+                                nobody has asked for one */
+    bool config_maps_beyond; /* one of them is larger than may be read */
     struct str policy_namespace,
         policy_name; /* the policy ConfigMap's, so that it is judged */
 };

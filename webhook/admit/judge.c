@@ -17,7 +17,7 @@ void judged_done(struct judged *judged)
 
 /* More than are ever looked at, so that a review of a hundred thousand names does not
  * compare each with all. */
-#define NAMES_MAXIMUM (4 * ADMIT_LIVE_MAXIMUM)
+#define NAMES_MAXIMUM (4 * LIVE_MAXIMUM)
 
 /* The ConfigMaps to look at live. */
 struct to_look_at {
@@ -114,7 +114,7 @@ static bool judge_deployment(struct arena *arena, const struct admit_input *inpu
     enum decide_phase phase =
         input->endpoint == ADMIT_MUTATE ? DECIDE_MUTATE : DECIDE_VALIDATE;
     if (!object_workload(arena, target, review->name_space, review->object,
-                         review->old_object, input->config_maps, &workload))
+                         review->old_object, input->config_maps, input->live, &workload))
         return err_nomem(err);
     workload.beyond = workload.beyond || input->config_maps_beyond;
     /* What was no target before was never judged: its faults are not old ones. Otherwise
@@ -198,6 +198,7 @@ struct alone {
     const struct config_map *map, *old_map; /* the latter may be NULL */
     const struct config_map *base; /* a profile's sibling completes it; or NULL */
     struct str base_beyond; /* the base's name, where it is too large to be read; or "" */
+    struct str base_untold; /* why it could not be read otherwise; or "" */
     unsigned by_name;       /* AS_…; both: "…-remote-config-env" can be either */
 };
 
@@ -251,6 +252,11 @@ static bool judge_as_remote(struct arena *arena, const struct admit_input *input
     if (completes && alone->base_beyond.n > 0)
         remote_config_tell(arena, &remote.limit, alone->base_beyond, ": ",
                            STR("it is larger than what is looked at here"));
+    if (completes && alone->base_untold.n > 0) {
+        remote.untold = remote_maps_base(alone->map->name);
+        remote.untold_why = alone->base_untold;
+        remote.untold_count = 1;
+    }
     if (completes && alone->base != NULL) {
         if (!put_on_base(arena, target->prefix, alone, &budget, &remote, &old_remote))
             return false;
@@ -358,10 +364,13 @@ static bool judge_config_map(struct arena *arena, const struct admit_input *inpu
                     ? NULL
                     : config_maps_find(input->config_maps, review->name_space, base),
         .base_beyond = STR(""),
+        .base_untold = STR(""),
         .by_name = (is_remote ? AS_REMOTE : 0u) | (is_env || !is_remote ? AS_ENV : 0u)};
     const struct str unseen = unseen_base(input, review, &alone, base);
     if (input->config_maps_beyond)
         alone.base_beyond = unseen;
+    else if (unseen.n > 0)
+        alone.base_untold = live_problem(input->live, unseen);
     /* One of another name that says nothing about registries is not looked at, whoever
      * labels it. */
     const struct policy_target *by_label =

@@ -334,7 +334,7 @@ static struct str annotation(const json_t *object, const char *name)
 bool object_workload(struct arena *arena, const struct policy_target *target,
                      struct str name_space, const json_t *object,
                      const json_t *old_object, const struct config_maps *config_maps,
-                     struct workload *ret_workload)
+                     const struct live *live, struct workload *ret_workload)
 {
     struct workload workload = {
         .name_space = name_space,
@@ -346,6 +346,8 @@ bool object_workload(struct arena *arena, const struct policy_target *target,
         .old_injected = annotation(old_object, ANNOTATION_INJECTED),
     };
     workload.config_maps_unseen = config_maps == NULL;
+    workload.config_maps_whole = config_maps != NULL && config_maps_is_whole(config_maps);
+    workload.live = live;
     if (config_maps != NULL)
         workload.config_maps = config_maps_items(config_maps, &workload.config_map_count);
     struct container_spec *spec = &workload.container;

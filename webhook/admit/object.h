@@ -25,11 +25,12 @@ const struct policy_target *object_target(struct arena *arena,
                                           const json_t *old_object);
 
 /* A Deployment, as the target sees it. `old_object` may be NULL or JSON null.
- * `config_maps` may be NULL. False: the arena refused. */
+ * `config_maps` and `live` (what was told of others) may be NULL. False: the arena
+ * refused. */
 bool object_workload(struct arena *arena, const struct policy_target *target,
                      struct str name_space, const json_t *object,
                      const json_t *old_object, const struct config_maps *config_maps,
-                     struct workload *ret_workload);
+                     const struct live *live, struct workload *ret_workload);
 
 /* Is a variable of this name looked at at all? */
 bool object_reads(struct str prefix, struct str variable);

@@ -1,7 +1,6 @@
 /* The remote configuration, of several ConfigMaps; see remote_maps.h. */
 #include "admit/remote_maps.h"
 
-#include "admit/admit.h"
 #include "core/sources_ways.h"
 #include "util/strmap.h"
 
@@ -124,6 +123,26 @@ bool remote_maps_read_one(struct arena *arena, struct str prefix,
                               ret_remote);
 }
 
+/* It does not exist, unless the cache has left some out, or would not keep it, and the
+ * API server has not told. Before it was asked, so many names are too many. */
+static void note_unknown(struct workload *workload, size_t i)
+{
+    struct remote_config *remote = &workload->remote;
+    const struct str name = workload->remote_names[i];
+    if (workload->live == NULL) {
+        remote->siblings_cut =
+            remote->siblings_cut || (i >= LIVE_MAXIMUM && !remote_maps_named(name));
+        return;
+    }
+    const struct str why = live_problem(workload->live, name);
+    if (why.n == 0 || (workload->config_maps_whole && remote_maps_named(name)))
+        return;
+    if (remote->untold_count++ == 0) {
+        remote->untold = name;
+        remote->untold_why = why;
+    }
+}
+
 bool remote_maps_read(struct arena *arena, struct str prefix, struct str name,
                       struct str profiles, bool certain, struct workload *workload)
 {
@@ -131,20 +150,21 @@ bool remote_maps_read(struct arena *arena, struct str prefix, struct str name,
     struct remote_budget budget = {.spent = false};
     if (!list_names(arena, name, profiles, workload))
         return false;
-    bool kept = remote_maps_named(name), cut = remote->siblings_cut;
+    const bool cut = remote->siblings_cut;
     const struct config_map *first = workload_config_map(workload, name);
     if (first != NULL && !remote_maps_read_one(arena, prefix, first, &budget, remote))
         return false;
+    remote->siblings_cut = cut;
     for (size_t i = 1; i < workload->remote_name_count; i++) {
         const struct config_map *map =
             workload_config_map(workload, workload->remote_names[i]);
         struct remote_config more;
-        cut = cut || (map == NULL && !kept && i >= ADMIT_LIVE_MAXIMUM);
-        if (map != NULL && (!remote_maps_read_one(arena, prefix, map, &budget, &more) ||
-                            !remote_maps_join(arena, map, &more, certain, remote)))
+        if (map == NULL)
+            note_unknown(workload, i);
+        else if (!remote_maps_read_one(arena, prefix, map, &budget, &more) ||
+                 !remote_maps_join(arena, map, &more, certain, remote))
             return false;
     }
-    remote->siblings_cut = cut;
     return !arena->failed;
 }
 

@@ -115,7 +115,9 @@ static void answer_error(struct handlers *handlers, const struct admit_input *in
  * watch may be later than that: what a denial rested on is looked at once more, live, and
  * decided again when it was old. So is what the cache does not keep: a ConfigMap of any
  * other name. What is found may name more (a remote configuration), or make a denial. So
- * does what is too large to be read even in the turn: anything may be behind it. */
+ * does what is too large to be read even in the turn: anything may be behind it. And what
+ * the API server does not tell of, or is not asked for any more, is not absent: it is
+ * decided again with that known. */
 static bool confirm(struct handlers *handlers, const struct admit_input *input,
                     struct arena *arena, struct buf *answer,
                     struct admit_outcome *outcome, struct err *err)
@@ -134,14 +136,16 @@ static bool confirm(struct handlers *handlers, const struct admit_input *input,
             config_maps_free(newer);
             return err_set(err, ERR_LIMIT, "the ConfigMaps that it refers to are large");
         }
-        if (newer == NULL && !look.limited)
-            break;
+        if (newer == NULL && !look.limited && !look.untold)
+            break; /* what was decided holds */
         if (newer != NULL) {
             config_maps_free(fresh);
             fresh = newer;
             again.config_maps = fresh;
         }
         again.config_maps_beyond = look.limited;
+        again.live = &look.live;
+        look.live.closed = look.live.closed || i + 1 == LOOKS;
         buf_clear(answer);
         good = admit_review(arena, &again, answer, outcome, err);
         if (look.limited)

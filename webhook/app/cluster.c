@@ -161,26 +161,53 @@ static bool on_config_maps(void *context, const struct kube_config_maps *seen)
            publish_config_maps_take(cluster->setup.publish, maps, config_maps_free, NULL);
 }
 
-/* False: it was asked for already, or too much was. */
+/* False: it was asked for already, or too many were. */
 static bool may_ask(struct cluster_look *look, struct str name)
 {
-    for (size_t i = 0; i < look->count; i++)
-        if (str_eq(look->asked[i], name))
+    struct live *live = &look->live;
+    for (size_t i = 0; i < live->count; i++)
+        if (str_eq(live->names[i], name))
             return false;
-    if (look->count == NRW_COUNT(look->asked))
+    if (live->count == LIVE_MAXIMUM) {
+        look->untold = look->untold || !live->closed;
+        live->closed = true;
         return false;
-    look->asked[look->count++] = name;
+    }
+    live->names[live->count++] = name;
     return true;
 }
 
-/* NULL: it is not there, may not be read, or not in what is left of time and bytes. */
-static json_t *ask(struct cluster *cluster, struct cluster_look *look, const char *place,
-                   struct str name)
+/* curl counts in milliseconds, and may be one early. */
+#define LATE_MS 5
+
+/* Nothing but a 404 says that it is not there (kube/status.h). */
+static enum live_told told_by(const struct cluster_look *look, const struct err *err)
+{
+    if (look->limited)
+        return LIVE_LARGE;
+    switch (err->code) {
+    case ERR_NOT_FOUND:
+        return LIVE_ABSENT;
+    case ERR_DENIED:
+        return LIVE_FORBIDDEN;
+    case ERR_NOMEM:
+        return LIVE_NO_MEMORY;
+    default:
+        return clock_mono_millis() + LATE_MS >= look->deadline ? LIVE_LATE : LIVE_FAILED;
+    }
+}
+
+/* *ret_object is what is there, otherwise NULL. */
+static enum live_told ask(struct cluster *cluster, struct cluster_look *look,
+                          const char *place, struct str name, json_t **ret_object)
 {
     char text[PLACE_BYTES];
     int64_t left = look->deadline - clock_mono_millis();
-    if (left <= 0 || look->limited || name.n >= sizeof(text))
-        return NULL;
+    *ret_object = NULL;
+    if (name.n >= sizeof(text))
+        return LIVE_ABSENT; /* no object is called so */
+    if (left <= 0 || look->limited)
+        return look->limited ? LIVE_LARGE : LIVE_LATE;
     snprintf(text, sizeof(text), "%.*s", STR_ARG(name));
     const struct kube_request request = {.verb = KUBE_GET,
                                          .resource = &kube_configmaps,
@@ -194,12 +221,29 @@ static json_t *ask(struct cluster *cluster, struct cluster_look *look, const cha
     look->bytes += answer.size;
     look->weight += good ? json_weight(buf_view(&answer), SIZE_MAX) : 0;
     look->limited = err.code == ERR_LIMIT || look->weight > look->weight_maximum;
-    json_t *object = good && !look->limited ? kube_parse(buf_view(&answer), NULL) : NULL;
+    if (!good || look->limited)
+        return told_by(look, &err);
+    json_t *object = kube_parse(buf_view(&answer), &err);
+    if (object == NULL && err.code == ERR_NOMEM)
+        return LIVE_NO_MEMORY;
     if (object != NULL && kube_is_object(object, "ConfigMap", NULL) &&
-        str_eq(object_meta(object, "name"), name))
-        return object;
+        str_eq(object_meta(object, "name"), name)) {
+        *ret_object = object;
+        return LIVE_THERE;
+    }
     json_decref(object);
-    return NULL;
+    return LIVE_NO_CONFIG_MAP;
+}
+
+/* What was read is lost, for want of memory or room, and must not be taken for absent. */
+static void lose(struct cluster_look *look, size_t first, struct config_maps **fresh)
+{
+    for (size_t i = first; i < look->live.count; i++) {
+        if (look->live.told[i] == LIVE_THERE)
+            look->live.told[i] = LIVE_NO_MEMORY;
+    }
+    config_maps_free(*fresh);
+    *fresh = NULL;
 }
 
 struct config_maps *cluster_confirm(struct cluster *cluster, struct cluster_look *look,
@@ -208,25 +252,29 @@ struct config_maps *cluster_confirm(struct cluster *cluster, struct cluster_look
                                     size_t count)
 {
     char place[PLACE_BYTES];
+    struct live *live = &look->live;
+    look->untold = false;
     if (look->deadline == 0)
         look->deadline = clock_mono_millis() + CONFIRM_MS;
     if (name_space.n >= sizeof(place))
         return NULL;
     snprintf(place, sizeof(place), "%.*s", STR_ARG(name_space));
     struct config_maps *fresh = config_maps_copy(known);
+    const size_t first = live->count;
     bool newer = false;
-    for (size_t i = 0; fresh != NULL && i < count; i++) {
-        json_t *object =
-            may_ask(look, names[i]) ? ask(cluster, look, place, names[i]) : NULL;
-        if (object == NULL)
+    for (size_t i = 0; i < count; i++) {
+        json_t *object = NULL;
+        if (!may_ask(look, names[i]))
             continue;
-        newer = newer || config_maps_differ(known, name_space, object);
-        bool added = config_maps_add(fresh, name_space, object);
+        enum live_told *told = &live->told[live->count - 1];
+        *told =
+            fresh != NULL ? ask(cluster, look, place, names[i], &object) : LIVE_NO_MEMORY;
+        newer =
+            newer || (object != NULL && config_maps_differ(known, name_space, object));
+        if (object != NULL && !config_maps_add(fresh, name_space, object))
+            lose(look, first, &fresh);
         json_decref(object);
-        if (!added) {
-            config_maps_free(fresh);
-            return NULL;
-        }
+        look->untold = look->untold || (*told != LIVE_THERE && *told != LIVE_ABSENT);
     }
     if (newer)
         return fresh;

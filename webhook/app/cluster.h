@@ -41,20 +41,21 @@ void cluster_policy_changed(struct cluster *cluster, const struct policy *policy
 void cluster_tell(struct cluster *cluster, const struct admit_outcome *outcome);
 
 /* What was asked for one review, in all rounds together: each name once, so many of them,
- * within 500 ms and the maxima. The others stay as unknown (or as old) as they are. The
- * rest starts as zeros; borrows the names. */
+ * within 500 ms and the maxima. The others stay as unknown (or as old) as they are, and
+ * `live` has why. The rest starts as zeros; borrows the names. */
 struct cluster_look {
     size_t bytes_maximum;  /* of the answers, and … */
     size_t weight_maximum; /* … of what is made of them (util/json_weight.h) */
-    struct str asked[ADMIT_LIVE_MAXIMUM];
-    size_t count, bytes, weight;
+    struct live live;
+    size_t bytes, weight;
     bool limited; /* one was not read because of the maxima */
+    bool untold;  /* the last time one was not told of, or not asked for */
     int64_t deadline;
 };
 
 /* These ConfigMaps, read live, with all others as they are in `known`: NULL when nothing
- * is newer than what was known, or it could not be read. The caller frees it. Worker
- * threads. */
+ * is newer than what was known, or it could not be read, of which look->live tells. The
+ * caller frees it. Worker threads. */
 struct config_maps *cluster_confirm(struct cluster *cluster, struct cluster_look *look,
                                     const struct config_maps *known,
                                     struct str name_space, const struct str *names,

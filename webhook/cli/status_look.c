@@ -245,7 +245,7 @@ static bool fetch_maps(struct status *status, const struct policy_target *target
     for (int round = 0; round < 2; round++) {
         struct workload workload;
         if (!object_workload(&status->arena, target, deployment->name_space, object, NULL,
-                             maps, &workload))
+                             maps, NULL, &workload))
             return err_nomem(err);
         const struct container_spec *container = &workload.container;
         for (size_t i = 0; i < container->env_from_count; i++)

@@ -13,7 +13,7 @@ bool status_view_make(struct status *status, const struct policy_target *target,
                       struct status_view *view)
 {
     struct arena *arena = &status->arena;
-    if (!object_workload(arena, target, target->name_space, object, NULL, maps,
+    if (!object_workload(arena, target, target->name_space, object, NULL, maps, NULL,
                          &view->workload))
         return false;
     sources_read(arena, target->prefix, &view->workload, NULL, &view->sources);

@@ -212,13 +212,44 @@ void sources_variable(struct reader *reader, const struct place *place, struct s
         way_advice(way));
 }
 
-/* For a ConfigMap that is not known. */
-const char *sources_unknown_advice(const struct reader *reader)
+/* For one that may be there and could not be read. */
+#define UNTOLD_ADVICE                                                                    \
+    "try again; if it stays, look whether the webhook may get ConfigMaps of the "        \
+    "namespace, and whether the API server is slow"
+
+struct str sources_unknown(const struct reader *reader, struct str name)
 {
+    const struct str why = live_problem(reader->workload->live, name);
+    return why.n == 0 ? STR("is not known here")
+                      : arena_printf(reader->arena, "could not be read here: %.*s",
+                                     STR_ARG(why));
+}
+
+const char *sources_unknown_advice(const struct reader *reader, struct str name)
+{
+    if (live_problem(reader->workload->live, name).n > 0)
+        return UNTOLD_ADVICE;
     return reader->workload->config_maps_unseen
                ? "serve with --policy-configmap or --kubeconfig, or set opaqueSources: "
                  "Allow"
                : "give the ConfigMap as well, or look whether it exists";
+}
+
+static void report_untold(struct reader *reader, const struct place *place,
+                          const struct remote_config *remote)
+{
+    const struct str others =
+        remote->untold_count > 1
+            ? arena_printf(reader->arena, " (and %zu more)", remote->untold_count - 1)
+            : STR("");
+    sources_opaque(
+        reader, place, STR(""),
+        arena_printf(reader->arena,
+                     "the remote configuration's ConfigMap %.*s%.*s could not be read "
+                     "here: %.*s; what it says about registries cannot be told",
+                     STR_ARG(remote->untold), STR_ARG(others),
+                     STR_ARG(remote->untold_why)),
+        UNTOLD_ADVICE);
 }
 
 static void read_remote(struct reader *reader, const struct remote_config *remote)
@@ -249,10 +280,11 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
                                STR_ARG(remote->name))
                 : arena_printf(reader->arena,
                                "the remote configuration comes from the ConfigMap %.*s, "
-                               "which is not known here; what it says about registries "
-                               "outranks the environment",
-                               STR_ARG(remote->name)),
-            sources_unknown_advice(reader));
+                               "which %.*s; what it says about registries outranks the "
+                               "environment",
+                               STR_ARG(remote->name),
+                               STR_ARG(sources_unknown(reader, remote->name))),
+            sources_unknown_advice(reader, remote->name));
     }
     if (remote->problem.n > 0)
         sources_opaque(reader, &place, STR(""),
@@ -266,6 +298,8 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
                            "configuration that are looked at: what is in the others "
                            "cannot be told"),
                        "make fewer profiles active");
+    if (remote->untold.n > 0)
+        report_untold(reader, &place, remote);
     if (remote->rank_unclear)
         sources_opaque(
             reader, &place, STR(""),

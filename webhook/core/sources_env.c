@@ -126,9 +126,10 @@ static bool report_unread(struct reader *reader, const struct env_from *from,
         sources_opaque(reader, place, STR(""),
                        arena_printf(reader->arena,
                                     "envFrom takes variables from the ConfigMap %.*s, "
-                                    "which is not known here",
-                                    STR_ARG(from->cm_name)),
-                       sources_unknown_advice(reader));
+                                    "which %.*s",
+                                    STR_ARG(from->cm_name),
+                                    STR_ARG(sources_unknown(reader, from->cm_name))),
+                       sources_unknown_advice(reader, from->cm_name));
     }
     return true;
 }

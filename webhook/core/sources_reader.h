@@ -76,7 +76,11 @@ void sources_read_map(struct reader *reader, struct str prefix,
                       const struct config_map *map);
 
 /* For a ConfigMap that is not known. */
-const char *sources_unknown_advice(const struct reader *reader);
+const char *sources_unknown_advice(const struct reader *reader, struct str name);
+
+/* "could not be read: …" where the API server did not tell of it, otherwise "is not known
+ * here". */
+struct str sources_unknown(const struct reader *reader, struct str name);
 
 /* Kubernetes turns `$$` of a literal into `$`, and expands `$(NAME)`; Spring then
  * resolves `${…}`. False: what the API will see cannot be told from here. */

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/live.h"
 #include "util/str.h"
 
 /* One entry of a container's `env`. */
@@ -58,6 +59,9 @@ struct remote_config {
     bool ranked;           /* it says anything of that */
     bool rank_unclear;     /* … for a profile only, or differently in two places */
     bool siblings_cut;     /* there are more profiles than are looked at */
+    struct str untold;     /* not "": the first of its ConfigMaps that may be there and */
+    struct str untold_why; /* … could not be read, and why (core/live.h) */
+    size_t untold_count;   /* … of so many */
     struct str name;       /* of the ConfigMap */
     bool known;            /* false: not among what we can see */
     struct str problem;    /* not "": could not be read as YAML, with the reason */
@@ -97,6 +101,8 @@ struct workload {
     const struct config_map *config_maps; /* all that are known in the namespace */
     size_t config_map_count;
     bool config_maps_unseen; /* nobody looks at ConfigMaps: none can be known */
+    bool config_maps_whole;  /* all that are kept by their name are known */
+    const struct live *live; /* what was told of others; NULL: nobody has asked */
     struct remote_config remote;
     bool has_remote;                /* REMOTE_CONFIG_NAME (or its convention) names one */
     const struct str *remote_names; /* its ConfigMaps, in order: that one, then those of
