@@ -93,10 +93,29 @@ static void names_that_are_kept(void **state)
     assert_false(remote_maps_kept(STR("")));
 }
 
+static void expect_base(const char *name, const char *base)
+{
+    struct str got = remote_maps_base(str_of(name));
+    if (base == NULL ? !str_is_null(got) : !str_eq(got, str_of(base)))
+        fail_msg("%s: base %.*s", name, STR_ARG(got));
+}
+
+static void bases_of_siblings(void **state)
+{
+    (void)state;
+    expect_base("nvcf-api-remote-config-ncp", "nvcf-api-remote-config");
+    expect_base("nvcf-api-remote-config", NULL);
+    expect_base("nvcf-api-env", NULL);
+    /* A release may be called so. */
+    expect_base("a-remote-config-b-remote-config-p", "a-remote-config-b-remote-config");
+    expect_base("a-remote-config-remote-config-p", "a-remote-config-remote-config");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_that_are_kept),
+        cmocka_unit_test(bases_of_siblings),
         cmocka_unit_test(looking_for_the_remote_configuration_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,9 +168,14 @@ bool remote_maps_read(struct arena *arena, struct str prefix, struct str name,
     return !arena->failed;
 }
 
+/* From the end: the name of a release may have such a part itself, and what is behind the
+ * last one is the profile. */
 struct str remote_maps_base(struct str name)
 {
     static const struct str infix = STR("-remote-config-");
-    size_t at = str_find(name, infix);
-    return at == name.n ? str_null() : str_first(name, at + infix.n - 1);
+    for (size_t at = name.n; at-- > 0;) {
+        if (str_starts(str_skip(name, at), infix))
+            return str_first(name, at + infix.n - 1);
+    }
+    return str_null();
 }
