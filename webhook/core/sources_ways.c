@@ -8,25 +8,28 @@
 
 /* After "spring". With the index of a list or nothing behind it. */
 static const struct str config_names[] = {
-    STR("applicationjson"),
-    STR("configimport"),
-    STR("configlocation"),
-    STR("configadditionallocation"),
-    STR("configname"),
-    STR("profilesinclude"),
-    STR("cloudkubernetesclientnamespace"),
+    STR("applicationjson"),          STR("configimport"), STR("configlocation"),
+    STR("configadditionallocation"), STR("configname"),   STR("profilesinclude"),
 };
 
 /* After "spring". With anything below it: where the remote configuration and that of
- * Secrets comes from, and what else a profile brings along. */
+ * Secrets comes from (from which namespace, by which file says so, of which API server),
+ * and what else a profile brings along. */
 static const struct str config_roots[] = {
-    STR("cloudkubernetesconfig"),
-    STR("cloudkubernetessecrets"),
-    STR("cloudbootstrap"),
+    STR("cloudkubernetesclient"),  STR("cloudkubernetesconfig"),
+    STR("cloudkubernetessecrets"), STR("cloudbootstrap"),
     STR("profilesgroup"),
 };
 
 static const struct str profiles_name = STR("profilesactive");
+
+/* Of another cluster's API server, where they are not those that the kubelet sets. The
+ * client asks for just these names. */
+static const struct str cluster_names[] = {
+    STR("KUBERNETES_SERVICE_HOST"),
+    STR("KUBERNETES_SERVICE_PORT"),
+    STR("KUBECONFIG"),
+};
 
 /* A file whose properties go before all others. */
 static const struct str reloadable_name = STR("nvbootreloadablepropertiesfile");
@@ -78,6 +81,17 @@ static enum way spring_way(struct str name)
     return WAY_NONE;
 }
 
+static bool names_cluster(struct str name)
+{
+    if (!str_starts(name, STR("KUBE")))
+        return false;
+    for (size_t i = 0; i < NRW_COUNT(cluster_names); i++) {
+        if (str_eq(name, cluster_names[i]))
+            return true;
+    }
+    return false;
+}
+
 enum way way_of(struct str name)
 {
     struct str rest;
@@ -85,7 +99,7 @@ enum way way_of(struct str name)
         return spring_way(rest);
     if (begins(reloadable_name, name, &rest) && is_index(rest))
         return WAY_CONFIGURATION;
-    return WAY_NONE;
+    return names_cluster(name) ? WAY_CONFIGURATION : WAY_NONE;
 }
 
 bool way_moves_remote(struct str name)
