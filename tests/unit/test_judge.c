@@ -162,6 +162,10 @@ static void messages(void **state)
          "takes its value from a placeholder"},
         {"nvcf.registries.recognized.container.ghcr: x\n", "configuration sets GHCR;"},
         {"a.b: !x {c: d}\n" TAKEOVER, "line 1: a tag that is not known"},
+        {"spring.profiles.include: ncp, evil\n",
+         "spring.profiles.include in the remote configuration makes profiles active, "
+         "whose ConfigMaps the API reads at its next refresh and nobody looks at here: "
+         "ncp, evil\nlist them in SPRING_PROFILES_ACTIVE of the Deployment"},
         {"\"\\0nvcf.registries.recognized.container.docker.hostname\": x\n",
          "\xef\xbf\xbdnvcf.registries.recognized.container"},
     };

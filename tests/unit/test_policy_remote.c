@@ -455,6 +455,37 @@ static void test_filter(void **state)
     expect_data(STR(""), NULL, 0, "");
 }
 
+/* What makes profiles active is kept beside the registries; what Spring does not ask for
+ * is not. */
+static void test_activates(void **state)
+{
+    (void)state;
+    const struct kv data[] = {
+        {STR("a.yaml"), STR("spring: {profiles: {include: a, active: \"b\\0,c\"}}\n"
+                            "spring.profiles.Act-ive: 1_0\n")},
+        {STR("b.yaml"), STR("spring.profiles.include: [x, y]\nspring.profiles: x\n"
+                            "---\nspring.profiles.group.a: x\n"
+                            "---\nspring.profiles.include.x: x\n"
+                            "---\nspring_profiles_active: x\n")},
+        {STR("c.properties"), STR("spring.profiles[include]=d\n")},
+    };
+    expect_data(STR("NVCF"), data, NRW_COUNT(data),
+                "spring.profiles.include=a\nspring.profiles.active=b\xef\xbf\xbd,c\n"
+                "spring.profiles.Act-ive=1_0!\nspring.profiles[include]=d\n");
+    char *text = mem_alloc(5000);
+    assert_non_null(text);
+    memset(text, 'x', 5000);
+    const struct kv one = {STR("spring.profiles.active"), str_from(text, 4096)};
+    const struct kv more = {one.key, str_from(text, 4097)};
+    char *got = read_all(STR("NVCF"), &one, 1);
+    assert_null(strstr(got, "LIMIT"));
+    mem_free(got);
+    got = read_all(STR("NVCF"), &more, 1);
+    assert_non_null(strstr(got, "LIMIT spring.profiles.active, a list of profiles of"));
+    mem_free(got);
+    mem_free(text);
+}
+
 static void expect_properties(const char *text, const char *want)
 {
     struct kv data = {STR("a.properties"), str_of(text)};
@@ -534,6 +565,7 @@ int main(void)
         cmocka_unit_test(test_anchors),
         cmocka_unit_test(test_problems),
         cmocka_unit_test(test_filter),
+        cmocka_unit_test(test_activates),
         cmocka_unit_test(test_properties),
         cmocka_unit_test(test_every_allocation),
     };

@@ -322,7 +322,9 @@ static bool read_remote(struct arena *arena, struct str prefix, struct workload 
     if (!sources_profiles(arena, workload, &profiles, &certain,
                           &workload->remote.siblings_cut))
         return false;
-    return remote_maps_read(arena, prefix, name, profiles, certain, workload);
+    bool good = remote_maps_read(arena, prefix, name, profiles, certain, workload);
+    workload->remote.profiles = profiles;
+    return good;
 }
 
 static struct str annotation(const json_t *object, const char *name)

@@ -329,8 +329,11 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
         place.path = prop->name;
         place.condition = prop->condition;
         place.odd = prop->unreadable;
-        sources_property(reader, &place, prop->name, prop->value, !prop->unreadable,
-                         false, false, STR(""));
+        if (prop->activates)
+            sources_activation(reader, &place, remote, prop);
+        else
+            sources_property(reader, &place, prop->name, prop->value, !prop->unreadable,
+                             false, false, STR(""));
     }
 }
 

@@ -1,5 +1,6 @@
-/* The active profiles, where SPRING_PROFILES_ACTIVE alone does not say; see sources.h.
- * Pure. */
+/* The active profiles, where SPRING_PROFILES_ACTIVE alone does not say: what else lists
+ * them in a workload, see sources.h, and what adds to them in a remote configuration, see
+ * sources_reader.h. Pure. */
 #include "core/sources_reader.h"
 
 static bool is_exact(struct str name)
@@ -97,4 +98,48 @@ bool sources_profiles(struct arena *arena, const struct workload *workload,
     *cut = *cut || profiles.cut;
     *certain = *certain && !profiles.differ && !profiles.unreadable && !*cut;
     return !arena->failed;
+}
+
+/* --- of a remote configuration --- */
+
+/* A map, since what is asked for may be as long as what is there. */
+static void learn_active(struct reader *reader, const struct remote_config *remote)
+{
+    /* Judged alone, nothing is known but what the charts set. */
+    struct str rest =
+        str_is_null(remote->profiles) ? STR(WAY_CHART_PROFILE) : remote->profiles;
+    struct str profile;
+    if (reader->active.count > 0)
+        return;
+    while (way_next_profile(&rest, &profile)) {
+        if (strmap_put(reader->arena, &reader->active, profile, 1, NULL) == NULL)
+            return;
+    }
+}
+
+static bool are_active(const struct reader *reader, struct str list)
+{
+    struct str profile;
+    while (way_next_profile(&list, &profile)) {
+        if (strmap_get(&reader->active, profile) == NULL)
+            return false;
+    }
+    return true;
+}
+
+/* The whole list is quoted: an update that changes it says something else. */
+void sources_activation(struct reader *reader, const struct place *place,
+                        const struct remote_config *remote,
+                        const struct remote_prop *prop)
+{
+    learn_active(reader, remote);
+    if (!prop->unreadable && are_active(reader, prop->value))
+        return;
+    sources_opaque(reader, place, STR(""),
+                   arena_printf(reader->arena,
+                                "%.*s in the remote configuration makes profiles active, "
+                                "whose ConfigMaps the API reads at its next refresh and "
+                                "nobody looks at here: %.*s",
+                                STR_ARG(prop->name), STR_ARG(prop->value)),
+                   "list them in SPRING_PROFILES_ACTIVE of the Deployment");
 }

@@ -19,6 +19,8 @@ struct reader {
     size_t compared;     /* names, in search of a ConfigMap or an entry of one */
     bool beyond;         /* one of the two was more than is looked at */
     struct profiles *profiles; /* NULL, or where lists of profiles are noted */
+    struct strmap active;      /* profiles of which the siblings are looked at, once asked
+                                  for */
 };
 
 /* Lists of active profiles, wherever they are. */
@@ -58,6 +60,12 @@ bool sources_property(struct reader *reader, const struct place *place, struct s
  * among them. */
 enum way sources_way(struct reader *reader, struct str name, struct str value,
                      bool readable, bool by_kubernetes);
+
+/* A property of the remote configuration that makes profiles active: reported, unless
+ * they are so anyhow. */
+void sources_activation(struct reader *reader, const struct place *place,
+                        const struct remote_config *remote,
+                        const struct remote_prop *prop);
 
 /* A variable with its value, whatever brought it. `reference`: where an unreadable value
  * comes from. */

@@ -42,6 +42,8 @@ struct config_map {
 struct remote_prop {
     struct str name, value;
     bool unreadable;       /* value is a list or map where a scalar is expected */
+    bool activates;        /* it is no registry's, but makes the profiles active that its
+                              value lists */
     bool conditional;      /* in a document bound to a profile */
     struct str condition;  /* what that is bound to, "" when nothing */
     struct str config_map; /* not "": the sibling that sets it, not remote_config.name */
@@ -62,6 +64,7 @@ struct remote_config {
     struct str untold;     /* not "": the first of its ConfigMaps that may be there and */
     struct str untold_why; /* … could not be read, and why (core/live.h) */
     size_t untold_count;   /* … of so many */
+    struct str profiles;   /* which the workload lists; null: it is judged alone */
     struct str name;       /* of the ConfigMap */
     bool known;            /* false: not among what we can see */
     struct str problem;    /* not "": could not be read as YAML, with the reason */

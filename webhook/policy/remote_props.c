@@ -67,7 +67,7 @@ static void note(struct remote_props *props, struct str name, struct str value,
 
 /* A NUL ends a text where it is shown. To Spring it is a character that is no letter, as
  * the one that stands for it here. */
-static struct str own_name(struct arena *arena, struct str name)
+static struct str own_text(struct arena *arena, struct str name)
 {
     static const struct str replacement = STR("\xef\xbf\xbd");
     size_t nuls = 0;
@@ -108,16 +108,24 @@ void remote_props_add(struct remote_props *props, struct str name, struct str va
     if (remote_is_nowhere(name))
         return;
     note(props, name, value, how);
-    if (reading->prefix.n > 0 && !spring_concerns(reading->prefix, name))
+    bool activates = (how & REMOTE_LIST) == 0 && remote_activates(reading->tree, name);
+    if (!activates && reading->prefix.n > 0 && !spring_concerns(reading->prefix, name))
         return;
+    /* Each profile counts, and an update is judged by the whole list. */
+    if (activates && value.n > VALUE_LIMIT && reading->limit == NULL) {
+        reading->limit = "a list of profiles of more than 4096 bytes";
+        reading->limit_line = 0;
+    }
     value = utf8_cut(value, VALUE_LIMIT);
     if (!may_keep(props, name.n + value.n, (how & REMOTE_LIST) == 0))
         return;
     struct item *item = arena_list_add(reading->arena, &props->items, sizeof(*item));
     if (item == NULL)
         return;
-    *item = (struct item){.prop = {.name = own_name(reading->arena, name),
-                                   .value = arena_str(reading->arena, value),
+    *item = (struct item){.prop = {.name = own_text(reading->arena, name),
+                                   .value = activates ? own_text(reading->arena, value)
+                                                      : arena_str(reading->arena, value),
+                                   .activates = activates,
                                    .unreadable = (how & REMOTE_UNREADABLE) != 0,
                                    .condition = STR(""),
                                    .config_map = STR("")},

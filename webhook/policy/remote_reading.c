@@ -101,6 +101,18 @@ bool remote_binds(struct str name)
     return remote_spells(remote_bound[0], name) || remote_spells(remote_bound[1], name);
 }
 
+bool remote_activates(struct arena *arena, struct str name)
+{
+    struct spring_name elements;
+    /* Nearly all names are told by their first letters. */
+    return remote_follows(remote_bound[1], name, STR("")) &&
+           spring_name_read(arena, spring_fold(arena, name), false, &elements) &&
+           elements.n == 3 && spring_element_is(&elements.e[0], STR("spring")) &&
+           spring_element_is(&elements.e[1], STR("profiles")) &&
+           (spring_element_is(&elements.e[2], STR("include")) ||
+            spring_element_is(&elements.e[2], STR("active")));
+}
+
 /* None that is looked at begins so; told by the place of its text. */
 static const struct str nowhere = STR("0");
 

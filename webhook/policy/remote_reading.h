@@ -59,6 +59,11 @@ extern const struct str remote_bound[2];
 /* Of a document's property: is it one of these? */
 bool remote_binds(struct str name);
 
+/* Does a property of this name make profiles active in the running API? Spring Cloud asks
+ * each source for spring.profiles.include and spring.profiles.active, and one that Boot
+ * has put before them answers for any spelling of the two, but for no index. */
+bool remote_activates(struct arena *arena, struct str name);
+
 /* The path of all that can be no property that is looked at. */
 struct str remote_nowhere(void);
 bool remote_is_nowhere(struct str path);
