@@ -327,6 +327,69 @@ static bool read_remote(struct arena *arena, struct str prefix, struct workload 
     return good;
 }
 
+static bool read_container(struct arena *arena, const json_t *container,
+                           struct container_spec *spec)
+{
+    spec->found = true;
+    return read_env(arena, json_object_get(container, "env"), spec) &&
+           read_env_from(arena, json_object_get(container, "envFrom"), spec) &&
+           read_words(arena, json_object_get(container, "command"), &spec->command,
+                      &spec->command_count) &&
+           read_words(arena, json_object_get(container, "args"), &spec->args,
+                      &spec->args_count);
+}
+
+/* Does it list the charts' profile, for certain? */
+static bool had_profile(struct arena *arena, struct workload *old, bool *ret_had)
+{
+    bool certain, cut = false;
+    struct str profiles = look_up(old, active_profiles, &certain);
+    *ret_had = false;
+    if (str_is_null(profiles) || !certain || !way_has_profile(profiles))
+        return true;
+    if (!sources_profiles(arena, old, &profiles, &certain, &cut))
+        return false;
+    *ret_had = certain;
+    return true;
+}
+
+/* Nor otherwise than by that variable? What may be a list and cannot be read is an opaque
+ * source itself. */
+static bool lists_none(struct arena *arena, const struct workload *workload,
+                       bool *ret_none)
+{
+    bool certain = true, cut = false;
+    struct str profiles = STR(" "); /* other than any that is found */
+    if (!sources_profiles(arena, workload, &profiles, &certain, &cut))
+        return false;
+    *ret_none = certain;
+    return true;
+}
+
+/* A Deployment that never had one is somebody's own, and as it is meant. */
+static bool read_profiles_gone(struct arena *arena, const struct policy_target *target,
+                               const json_t *old_object, struct workload *workload)
+{
+    bool certain, had, none;
+    size_t index;
+    if (workload->unchanged || !json_is_object(old_object) ||
+        !str_is_null(look_up(workload, active_profiles, &certain)))
+        return true;
+    const json_t *container = find_container(old_object, target->container, &index);
+    struct workload old = {.name_space = workload->name_space,
+                           .config_maps = workload->config_maps,
+                           .config_map_count = workload->config_map_count};
+    if (!read_container(arena, container, &old.container) ||
+        !had_profile(arena, &old, &had))
+        return false;
+    if (!had)
+        return true;
+    if (!lists_none(arena, workload, &none))
+        return false;
+    workload->profiles_gone = none;
+    return true;
+}
+
 static struct str annotation(const json_t *object, const char *name)
 {
     return object_text(
@@ -356,14 +419,9 @@ bool object_workload(struct arena *arena, const struct policy_target *target,
     const json_t *container = find_container(object, target->container, &spec->index);
     workload.unchanged = is_unchanged(container, object, old_object, target->container);
     if (container != NULL) {
-        spec->found = true;
-        if (!read_env(arena, json_object_get(container, "env"), spec) ||
-            !read_env_from(arena, json_object_get(container, "envFrom"), spec) ||
-            !read_words(arena, json_object_get(container, "command"), &spec->command,
-                        &spec->command_count) ||
-            !read_words(arena, json_object_get(container, "args"), &spec->args,
-                        &spec->args_count) ||
-            !read_remote(arena, target->prefix, &workload))
+        if (!read_container(arena, container, spec) ||
+            !read_remote(arena, target->prefix, &workload) ||
+            !read_profiles_gone(arena, target, old_object, &workload))
             return false;
     }
     *ret_workload = workload;

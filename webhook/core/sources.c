@@ -337,6 +337,22 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
     }
 }
 
+/* As with a list that has no `ncp`, which is found where it stands. */
+static void report_profiles_gone(struct reader *reader)
+{
+    const struct place place = {
+        .layer = LAYER_ENV,
+        .source = STR("env"),
+        .path = arena_printf(reader->arena, "spec.template.spec.containers[%zu].env",
+                             reader->workload->container.index),
+        .env_index = NOT_IN_ENV,
+    };
+    sources_opaque(reader, &place, STR(""),
+                   STR("SPRING_PROFILES_ACTIVE is taken away: without `" WAY_CHART_PROFILE
+                       "` other configuration applies, and NGC is stg.nvcr.io"),
+                   way_advice(WAY_PROFILES));
+}
+
 void sources_read(struct arena *arena, struct str prefix, const struct workload *workload,
                   const bool *skip_env, struct sources *ret_sources)
 {
@@ -349,6 +365,8 @@ void sources_read(struct arena *arena, struct str prefix, const struct workload 
     sources_read_env(&reader, skip_env);
     sources_read_env_from(&reader);
     sources_read_words(&reader);
+    if (workload->profiles_gone)
+        report_profiles_gone(&reader);
     if (workload->has_remote)
         read_remote(&reader, &workload->remote);
 }

@@ -101,6 +101,8 @@ struct workload {
                     cannot be told */
     bool unchanged; /* UPDATE, and env, envFrom, args and command equal those of oldObject
                      */
+    bool profiles_gone; /* UPDATE, and the list of profiles with the charts' own among
+                           them, which oldObject has, is nowhere now */
     const struct config_map *config_maps; /* all that are known in the namespace */
     size_t config_map_count;
     bool config_maps_unseen; /* nobody looks at ConfigMaps: none can be known */
