@@ -228,13 +228,11 @@ static json_t *answer_file(const json_t *line)
     json_t *properties = json_array();
     for (size_t i = 0; i < config.prop_count; i++) {
         const struct remote_prop *prop = &config.props[i];
-        if (prop->activates)
-            continue;
-        json_array_append_new(properties,
-                              json_pack("{s:s%,s:s%,s:b,s:b}", "name", prop->name.p,
-                                        prop->name.n, "value", prop->value.p,
-                                        prop->value.n, "unreadable", prop->unreadable,
-                                        "conditional", prop->conditional));
+        json_array_append_new(
+            properties, json_pack("{s:s%,s:s%,s:b,s:b,s:b}", "name", prop->name.p,
+                                  prop->name.n, "value", prop->value.p, prop->value.n,
+                                  "unreadable", prop->unreadable, "conditional",
+                                  prop->conditional, "activates", prop->activates));
     }
     return json_pack("{s:o,s:b,s:b,s:s}", "properties", properties, "problem",
                      config.problem.n > 0, "limit", config.limit.n > 0, "rank",

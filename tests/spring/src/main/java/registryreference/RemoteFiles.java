@@ -6,6 +6,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.springframework.boot.context.properties.source.ConfigurationProperty;
+import org.springframework.boot.context.properties.source.ConfigurationPropertyName;
+import org.springframework.boot.context.properties.source.ConfigurationPropertySource;
 import org.springframework.cloud.bootstrap.config.PropertySourceBootstrapProperties;
 import org.springframework.core.env.Environment;
 import org.springframework.core.env.MapPropertySource;
@@ -102,11 +105,16 @@ public final class RemoteFiles {
         }
         count("compared");
         Map<String, List<JsonNode>> known = new LinkedHashMap<>();
-        said.get("properties").forEach(property -> known
-                .computeIfAbsent(property.get("name").stringValue(), name -> new ArrayList<>())
-                .add(property));
+        List<JsonNode> activating = new ArrayList<>();
+        said.get("properties").forEach(property -> (property.get("activates").booleanValue()
+                ? activating
+                : known.computeIfAbsent(property.get("name").stringValue(),
+                        name -> new ArrayList<>())).add(property));
         for (Map<String, Object> properties : read) {
             String wrong = missed(properties, known);
+            if (wrong.isEmpty()) {
+                wrong = activated(properties, activating);
+            }
             if (wrong.isEmpty()) {
                 wrong = rank(properties, said.get("rank").stringValue());
             }
@@ -133,6 +141,32 @@ public final class RemoteFiles {
                     .noneMatch(one -> one.get("unreadable").booleanValue()
                             || one.get("value").stringValue().equals(value))) {
                 return "not known: " + shown(entry.getKey()) + "=" + value;
+            }
+        }
+        return "";
+    }
+
+    /**
+     * What Spring Cloud takes for more profiles, as PropertySourceBootstrapConfiguration asks for
+     * them: the source itself, and Boot's view of all sources, in which other spellings count.
+     */
+    private String activated(Map<String, Object> properties, List<JsonNode> activating) {
+        MapPropertySource source = new MapPropertySource("remote", properties);
+        for (String name : List.of("spring.profiles.include", "spring.profiles.active")) {
+            ConfigurationProperty viewed = ConfigurationPropertySource.from(source)
+                    .getConfigurationProperty(ConfigurationPropertyName.of(name));
+            List<Object> values = new ArrayList<>();
+            values.add(source.getProperty(name));
+            values.add(viewed == null ? null : viewed.getValue());
+            for (Object value : values) {
+                if (value == null) {
+                    continue;
+                }
+                count("lists of profiles");
+                if (activating.stream().noneMatch(one -> one.get("unreadable").booleanValue()
+                        || one.get("value").stringValue().equals(value.toString()))) {
+                    return "makes profiles active, unseen: " + name + "=" + value;
+                }
             }
         }
         return "";

@@ -35,7 +35,9 @@ final class RemoteGenerator {
             "' ': {spring.profiles: %s}", "\"spring.\\u0070rofiles\": %s",
             "p: &p spring.profiles\n*p : %s", "spring.profiles.group.x: %s",
             "spring.profiles.active: %s", "spring.config.activate.on-profile.x: %s",
-            "spring.config.import: %s");
+            "spring.config.import: %s", "spring.profiles.include: %s", "Spring.Profiles.In-clude: %s",
+            "spring: {profiles: {active: %s}}", "' ': {'spring.profiles[include]': %s}",
+            "\"spring.profiles.\\u0130nclude\": %s", "spring.profiles.include[0]: %s");
 
     private final long seed;
 
