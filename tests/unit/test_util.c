@@ -129,6 +129,11 @@ static void arenas(void **state)
     assert_null(arena_alloc(&arena, SIZE_MAX, 2));
     assert_int_equal(arena_str(&arena, str_from(long_text, 999)).n, 999); /* still room */
     arena_done(&arena);
+    arena_init(&arena, 1000);
+    const struct str parts[] = {STR("a"), str_null(), STR(""), STR("bc")};
+    assert_true(str_eq(arena_join(&arena, parts, 4), STR("abc")));
+    assert_true(str_eq(arena_join(&arena, parts, 0), STR("")));
+    arena_done(&arena);
     arena_init(&arena, 100);
     mem_fail_nth(1);
     assert_true(str_eq(arena_str(&arena, STR("x")), STR("")));

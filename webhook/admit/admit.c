@@ -42,8 +42,9 @@ static void write_audit(const struct judged *judged, const struct policy *policy
     const struct findings *findings = &judged->decision.findings;
     if (!judged->concerned)
         return;
-    buf_printf(out, ",\"auditAnnotations\":{\"decision\":\"%s\",\"findings\":\"",
-               decision_word(judged));
+    buf_text(out, ",\"auditAnnotations\":{\"decision\":\"");
+    buf_text(out, decision_word(judged));
+    buf_text(out, "\",\"findings\":\"");
     bool seen[FINDING_COUNT] = {false};
     bool first = true;
     for (size_t i = 0; i < findings_count(findings); i++) {
@@ -51,10 +52,13 @@ static void write_audit(const struct judged *judged, const struct policy *policy
         if (seen[id])
             continue;
         seen[id] = true;
-        buf_printf(out, "%s%s", first ? "" : ",", finding_name(id));
+        buf_text(out, first ? "" : ",");
+        buf_text(out, finding_name(id));
         first = false;
     }
-    buf_printf(out, "\",\"policy\":\"%s\"}", policy->hash);
+    buf_text(out, "\",\"policy\":\"");
+    buf_text(out, policy->hash);
+    buf_text(out, "\"}");
 }
 
 static void write_patch(const struct judged *judged, struct buf *out)
@@ -73,7 +77,7 @@ static bool write_answer(struct arena *arena, const struct admit_input *input,
     buf_text(out, "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\","
                   "\"response\":{\"uid\":");
     buf_json_string(out, outcome->uid);
-    buf_printf(out, ",\"allowed\":%s", outcome->allowed ? "true" : "false");
+    buf_text(out, outcome->allowed ? ",\"allowed\":true" : ",\"allowed\":false");
     if (!outcome->allowed) {
         buf_text(out, ",\"status\":{\"code\":403,\"reason\":\"Forbidden\",\"message\":");
         buf_json_string(out, outcome->message);

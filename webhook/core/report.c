@@ -50,11 +50,15 @@ static struct str sentence(struct arena *arena, const struct finding *finding)
             arena_printf(arena, " (line %u, column %u)", finding->line, finding->column);
     else if (finding->source.n > 0 && !str_eq(finding->source, STR("policy")))
         where = arena_printf(arena, " (%.*s)", STR_ARG(finding->source));
-    return arena_printf(arena, "%s%s%.*s%.*s: %.*s%s%.*s", finding_name(finding->id),
-                        finding->key.n > 0 ? " " : "", STR_ARG(finding->key),
-                        STR_ARG(where), STR_ARG(finding->message),
-                        finding->advice.n > 0 ? ". Instead: " : "",
-                        STR_ARG(finding->advice));
+    const struct str parts[] = {str_of(finding_name(finding->id)),
+                                finding->key.n > 0 ? STR(" ") : STR(""),
+                                finding->key,
+                                where,
+                                STR(": "),
+                                finding->message,
+                                finding->advice.n > 0 ? STR(". Instead: ") : STR(""),
+                                finding->advice};
+    return arena_join(arena, parts, NRW_COUNT(parts));
 }
 
 struct str decide_warning(struct arena *arena, const struct finding *finding)

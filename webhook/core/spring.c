@@ -46,9 +46,10 @@ const char *artifact_env(enum artifact artifact)
 struct str spring_variable(struct arena *arena, struct str prefix, struct str key,
                            enum spring_property property)
 {
-    return arena_printf(arena, "%.*s_REGISTRIES_RECOGNIZED_CONTAINER_%.*s_%s",
-                        STR_ARG(prefix), STR_ARG(key),
-                        property == SPRING_NAME ? "NAME" : "HOSTNAME");
+    const struct str parts[] = {prefix, STR("_REGISTRIES_RECOGNIZED_CONTAINER_"), key,
+                                property == SPRING_NAME ? STR("_NAME")
+                                                        : STR("_HOSTNAME")};
+    return arena_join(arena, parts, NRW_COUNT(parts));
 }
 
 /* The cheap question that nearly every variable of a Deployment answers with no: do the

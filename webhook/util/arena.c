@@ -89,6 +89,23 @@ struct str arena_str(struct arena *arena, struct str text)
     return (struct str){copy, text.n};
 }
 
+struct str arena_join(struct arena *arena, const struct str *parts, size_t count)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        n += parts[i].n;
+    char *text = arena_alloc(arena, n + 1, 1);
+    if (text == NULL)
+        return STR("");
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].n > 0)
+            memcpy(text + at, parts[i].p, parts[i].n);
+        at += parts[i].n;
+    }
+    return (struct str){text, n};
+}
+
 struct str arena_vprintf(struct arena *arena, const char *fmt, va_list args)
 {
     char small[512];
