@@ -18,8 +18,10 @@
 #include "util/strmap.h"
 
 /* glibc gives each thread its own arena, up to eight for each core, and keeps what a
- * burst has left in all of them. As many as there are workers by default will do. */
-#define ARENAS_MAXIMUM 4
+ * burst has left in all of them. As many as there are workers by default will do, and two
+ * more, so that none waits for the lock of the thread that runs when none of them does
+ * (net/aside.h). */
+#define ARENAS_MAXIMUM 6
 /* Blocks of this size come from the kernel and go back to it at once: answers and lists
  * of megabytes are rare, and glibc would raise the bound to 32 MiB after the first and
  * keep them. */

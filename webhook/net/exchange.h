@@ -35,8 +35,9 @@ struct exchange {
     bool answered; /* … unless there was no time for it */
     bool known;    /* the connection had an answer to a review before */
     atomic_bool gone;     /* nobody waits for the answer any more */
-    int64_t aside_before; /* ns; what the connection's requests took aside, … */
-    int64_t aside_time;   /* … with this one */
+    int64_t aside_before; /* ns; what the connection's requests took aside lately, … */
+    int64_t aside_time;   /* … with this one, … */
+    int64_t aside_last;   /* … and when the last one of them came */
     struct net_request request;
     struct net_response answer;
     struct conn *next_aside;

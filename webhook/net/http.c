@@ -41,9 +41,10 @@
 #define SCRAP_ALIGNED  (64u * 1024u) /* a multiple of every page size */
 #define RUNS_MAXIMUM   64
 #define LENT_MAXIMUM                                                                     \
-    16u                   /* of a worker, at a time; half of it for who was never served \
-                           */
-#define RETURNS_MAXIMUM 2 /* in a turn: each is answered before others are looked at */
+    16u /* of a worker, at a time; half of it for who was never served                   \
+         */
+#define LATELY_NS       INT64_C(2000000000)
+#define RETURNS_MAXIMUM 2  /* in a turn: each is answered before others are looked at */
 #define TURN_ANSWERS    1u /* of one connection, before others have their turn */
 
 /* The kernel takes a tenth of a millisecond for each MiB that is given back to it. So a
@@ -269,6 +270,9 @@ static enum MHD_Result handle(struct conn *conn, struct MHD_Connection *connecti
     x->request.aside = true;
     x->request.aside_long = handled == NET_LONG;
     x->known = conn->reviewed;
+    if (x->request.since - x->aside_last > LATELY_NS)
+        x->aside_time = 0;
+    x->aside_last = x->request.since;
     x->aside_before = x->aside_time;
     atomic_store(&x->gone, false);
     conn->aside = conn->parked = true;

@@ -24,11 +24,12 @@
 /* Below so much for each, buffers in the kernel are small. */
 #define BUFFER_BYTES (512u * 1024u)
 #define LARGE_BYTES  (64u * 1024u * 1024u)
-/* One that has said nothing takes 5 KiB with the kernel's part, and they may take an
- * eighth of what the others may. They are many because closing them is dearer than
+/* One that has said nothing takes 5 KiB with the kernel's part, and they may take a
+ * sixteenth of what the others may: with raw packets, the first one withheld, each can
+ * make the kernel keep a full buffer. They are many because closing them is dearer than
  * keeping them: who was closed may come again at once. */
 #define SILENT_BYTES   (6u * 1024u)
-#define SILENT_SHARE   8u
+#define SILENT_SHARE   16u
 #define SILENT_MAXIMUM 16384u
 /* A connection has its socket and a socketpair, and one that is silent a socket; the
  * process needs some for itself. */

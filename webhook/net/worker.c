@@ -519,9 +519,8 @@ bool worker_init(struct worker *worker, struct net_server *server, unsigned inde
 
 void worker_done(struct worker *worker)
 {
-    do
+    while (worker->lent > 0) /* nobody else has one by now */
         http_take_back(worker);
-    while (worker->returned != NULL);
     http_stop(worker); /* forgets what is left, so that all can be freed */
     kill_all(worker);
     while (worker->queue != NULL)
