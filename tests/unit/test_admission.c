@@ -120,12 +120,12 @@ static void is_for_aside(struct fixture *it)
     assert_int_equal(response.body.size, 0);
     buf_done(&response.body);
     assert_int_equal(counted(it), before);
-    assert_int_equal(ask(it, 1500, &response), NET_ANSWERED);
+    assert_int_equal(ask(it, 7000, &response), NET_ANSWERED);
     assert_int_equal(response.status, 200);
     assert_true(says(&response, "\"allowed\":"));
     buf_done(&response.body);
     assert_int_equal(counted(it), before + 1);
-    assert_int_equal(ask(it, 2100, &response), NET_ANSWERED);
+    assert_int_equal(ask(it, 8100, &response), NET_ANSWERED);
     assert_int_equal(response.status, 503);
     assert_true(says(&response, "try again"));
     buf_done(&response.body);
