@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -242,6 +243,50 @@ static void in_order(void **state)
     assert_true(world_free(w));
 }
 
+struct eager {
+    struct peer *peer;
+    unsigned answers;
+};
+
+static void *ask_on(void *opaque)
+{
+    struct eager *eager = opaque;
+    for (int i = 0; i < 10; i++) {
+        if (peer_post(eager->peer, "/aside", "{}", 2))
+            eager->answers += echoed(eager->peer, "{}", 2) == 200;
+    }
+    return NULL;
+}
+
+/* Others who go first, and ask on and on, keep nobody waiting for long. */
+static void nobody_waits_for_ever(void **state)
+{
+    (void)state;
+    enum { COUNT = 2 };
+    struct world *w = world_new(one_worker);
+    struct eager eager[COUNT];
+    pthread_t threads[COUNT];
+    struct peer *new = peer_dial(w);
+    for (int i = 0; i < COUNT; i++) {
+        eager[i] = (struct eager){.peer = peer_dial(w)};
+        assert_int_equal(peer_echo(eager[i].peer, "{}", 2, NULL), 200);
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_on, &eager[i]), 0);
+    }
+    usleep(50000);
+    int64_t from = clock_mono_millis();
+    assert_true(peer_post(new, "/aside", "{}", 2));
+    assert_int_equal(echoed(new, "{}", 2), 200);
+    /* Theirs are twenty times as long as one. */
+    assert_in_range(clock_mono_millis() - from, 0, 12 * LONG_MS);
+    for (int i = 0; i < COUNT; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(eager[i].answers, 10);
+        peer_close(eager[i].peer);
+    }
+    peer_close(new);
+    assert_true(world_free(w));
+}
+
 /* Who waits for somebody else waits in another thread; what is found out there to be long
  * is passed on. */
 static void two_threads(void **state)
@@ -415,6 +460,7 @@ int main(void)
         cmocka_unit_test(not_too_many),
         cmocka_unit_test(in_order),
         cmocka_unit_test(two_threads),
+        cmocka_unit_test(nobody_waits_for_ever),
         cmocka_unit_test(who_has_gone_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,8 @@
 #include "net/worker.h"
 #include "util/clock.h"
 
+#define LATE_NS INT64_C(1000000000)
+
 static void push(_Atomic(struct conn *) *list, struct conn *conn)
 {
     struct conn *before = atomic_load(list);
@@ -44,9 +46,13 @@ static void requeue(struct aside *aside)
     aside->queue = all;
 }
 
-static bool goes_first(const struct conn *conn, const struct conn *other)
+static bool goes_first(const struct conn *conn, const struct conn *other, int64_t now)
 {
     const struct exchange *x = &conn->exchange, *y = &other->exchange;
+    bool late = now - x->request.since > LATE_NS;
+    bool other_late = now - y->request.since > LATE_NS;
+    if (late || other_late)
+        return late && (!other_late || x->request.since <= y->request.since);
     return x->known != y->known ? x->known : x->aside_before <= y->aside_before;
 }
 
@@ -54,9 +60,10 @@ static bool goes_first(const struct conn *conn, const struct conn *other)
 static struct conn *next(struct aside *aside)
 {
     requeue(aside);
+    int64_t now = aside->queue != NULL ? clock_mono_nanos() : 0;
     struct conn **first = &aside->queue;
     for (struct conn **at = first; *at != NULL; at = &(*at)->exchange.next_aside) {
-        if (goes_first(*at, *first)) /* if they are equal it came before */
+        if (goes_first(*at, *first, now)) /* if they are equal it came before */
             first = at;
     }
     struct conn *conn = *first;

@@ -4,9 +4,10 @@
  * waits for none of them, however many they are, and what they take is taken once.
  *
  * First are those who have been served before, as an API server has; of these, who has
- * had least of the thread's time lately; then who came first. A worker lends a few at a
- * time and refuses the others, since who is lent keeps its place, and half only of those
- * who were never served.
+ * had least of the thread's time lately; then who came first. But who has waited for a
+ * second goes before all that have not. A worker lends a few at a time and refuses the
+ * others, since who is lent keeps its place, and half only of those who were never
+ * served.
  *
  * A worker lends the exchange of a connection (its request, its body, its answer) with
  * aside_put and does not touch it before it has come back; the connection may end
