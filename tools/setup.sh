@@ -11,7 +11,7 @@ packages() {
     case $1 in
     build) echo gcc libc6-dev make pkg-config binutils git libmicrohttpd-dev libssl-dev \
         libjansson-dev libcurl4-openssl-dev libyaml-dev ;;
-    test) echo libcmocka-dev 'curl?curl' 'openssl?openssl' 'jq?jq' diffutils ;;
+    test) echo libcmocka-dev 'curl?curl' 'openssl?openssl' 'jq?jq' diffutils 'sslscan?sslscan' ;;
     lint) echo 'clang?clang' clang-format clang-tidy 'shellcheck?shellcheck' 'valgrind?valgrind' ;;
     fuzz) echo 'clang?clang' "$(sanitizer_runtime)" ;;
     e2e) echo 'golang-go?go' 'npm?npm' 'unzip?unzip' 'curl?curl' 'jq?jq' 'prometheus?promtool' python3-yaml faketime ;;
@@ -69,7 +69,7 @@ setup: this is not Debian or Ubuntu, so nothing was installed. What is needed, i
   $*
 On other systems: a C11 compiler (gcc or clang), GNU make, pkg-config, and the development
 files of libmicrohttpd >= 0.9.70, OpenSSL >= 3.0, jansson >= 2.13, libcurl, libyaml; for the
-tests cmocka, curl, openssl, jq, clang, clang-format, clang-tidy, shellcheck, valgrind.
+tests cmocka, curl, openssl, jq, sslscan, clang, clang-format, clang-tidy, shellcheck, valgrind.
   Fedora: dnf install gcc make pkgconf libmicrohttpd-devel openssl-devel jansson-devel \\
           libcurl-devel libyaml-devel libcmocka-devel clang clang-tools-extra ShellCheck jq valgrind
 Then run make again with NO_SETUP=1.

@@ -78,8 +78,7 @@ static enum net_handled ask(struct fixture *it, int64_t waited_ms,
     const struct net_request request = {
         .method = NET_POST,
         .body = buf_view(&it->body),
-        .aside = waited_ms >= 0,
-        .aside_long = waited_ms >= 0,
+        .said = waited_ms >= 0 ? NET_LONG : NET_ANSWERED,
         .since = clock_mono_nanos() - (waited_ms > 0 ? waited_ms : 0) * 1000000};
     *ret_response = (struct net_response){.status = 200};
     buf_init(&ret_response->body, 1u << 20);

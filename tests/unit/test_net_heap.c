@@ -17,11 +17,6 @@
 
 #if !NRW_SANITIZED
 
-static void one_worker(struct net_options *options)
-{
-    options->threads = 1;
-}
-
 enum { CROWD = 24, CROWD_BLOCK = 900 << 10, LARGE_BODY = 8 << 20 };
 
 /* Room in the heap as a crowd that is gone leaves it, with pages that were written to.

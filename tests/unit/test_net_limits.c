@@ -422,11 +422,6 @@ static void memory_bounds_connections(void **state)
 
 /* --- descriptors -------------------------------------------------------------- */
 
-static void one_worker(struct net_options *options)
-{
-    options->threads = 1;
-}
-
 /* A client asks for many large answers at once and takes none: they are not made ahead of
  * their time, others are served meanwhile, and in the end it gets them all. */
 static void answers_do_not_pile_up(void **state)

@@ -18,11 +18,6 @@
 #include "tests/unit/support/net_peer.h"
 #include "util/clock.h"
 
-static void one_worker(struct net_options *options)
-{
-    options->threads = 1;
-}
-
 static void four(struct net_options *options)
 {
     options->threads = 1;

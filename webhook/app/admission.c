@@ -15,9 +15,9 @@
  * wait. One that needs more is decided aside (net/aside.h), and so is one for which the
  * API server has to be asked something. */
 #define DECISION_SMALL (512u << 10)
-#define BODY_SMALL                                                                       \
-    (256u << 10) /* what is read of it may be little, but all is passed over */
-#define TURN_MS 500u
+/* What is read of it may be little, but all is passed over. */
+#define BODY_SMALL (256u << 10)
+#define TURN_MS    500u
 /* Aside, until it begins. The chart's API server closes after three seconds, and is left
  * out then; one that was told to wait longer can. */
 #define WAIT_NS INT64_C(8000000000)
@@ -121,10 +121,9 @@ static void answer_error(struct handlers *handlers, const struct admit_input *in
  * the API server does not tell of, or is not asked for any more, is not absent: it is
  * decided again with that known. */
 static bool confirm(struct handlers *handlers, const struct admit_input *input,
-                    struct arena *arena, struct buf *answer,
+                    bool in_turn, struct arena *arena, struct buf *answer,
                     struct admit_outcome *outcome, struct err *err)
 {
-    bool in_turn = arena->maximum != DECISION_SMALL;
     struct cluster_look look = {.bytes_maximum = in_turn ? LOOK_LARGE : LOOK_SMALL,
                                 .weight_maximum = arena->maximum};
     struct admit_input again = *input;
@@ -156,34 +155,25 @@ static bool confirm(struct handlers *handlers, const struct admit_input *input,
     return good;
 }
 
-/* With `looks` if there is time for the API server, else without. */
-static bool decide_within(struct handlers *handlers, const struct admit_input *input,
-                          struct arena *arena, size_t maximum, bool looks,
-                          struct buf *answer, struct admit_outcome *outcome,
-                          struct err *err)
-{
-    arena_init(arena, maximum);
-    *outcome = (struct admit_outcome){.dry_run = false};
-    bool answered = admit_review(arena, input, answer, outcome, err);
-    if (answered && looks && handlers->cluster != NULL)
-        answered = confirm(handlers, input, arena, answer, outcome, err);
-    return answered && (!answer->failed || err_nomem(err));
-}
-
-/* In which of the three threads this runs, the request says. */
+/* In which of the three threads this runs, the request says; so, what it may take, and
+ * whether there is time for the API server. */
 static bool decide(struct handlers *handlers, const struct admit_input *input,
                    const struct net_request *request, struct arena *arena, bool *ret_turn,
                    struct buf *answer, struct admit_outcome *outcome, struct err *err)
 {
-    bool late = request->aside && clock_mono_nanos() - request->since > WAIT_NS;
-    if (!late && request->aside_long)
+    const bool first = request->said == NET_ANSWERED, in_turn = request->said == NET_LONG;
+    bool late = !first && clock_mono_nanos() - request->since > WAIT_NS;
+    if (!late && in_turn)
         late = !(*ret_turn = turn_take(TURN_MS));
     if (late)
         return err_set(err, ERR_UNAVAILABLE,
                        "other reviews that take long have been in the way: try again");
-    size_t maximum = request->aside_long ? handlers->decision : DECISION_SMALL;
-    return decide_within(handlers, input, arena, maximum, request->aside, answer, outcome,
-                         err);
+    arena_init(arena, in_turn ? handlers->decision : DECISION_SMALL);
+    *outcome = (struct admit_outcome){.dry_run = false};
+    bool answered = admit_review(arena, input, answer, outcome, err);
+    if (answered && !first && handlers->cluster != NULL)
+        answered = confirm(handlers, input, in_turn, arena, answer, outcome, err);
+    return answered && (!answer->failed || err_nomem(err));
 }
 
 static enum net_handled answer(struct handlers *handlers, enum admit_endpoint endpoint,
@@ -208,16 +198,16 @@ static enum net_handled answer(struct handlers *handlers, enum admit_endpoint en
         return NET_ANSWERED;
     }
     NRW_AUTO_TURN bool turn = false;
-    NRW_AUTO_ARENA struct arena arena = {.blocks =
-                                             NULL}; /* done before the turn is over */
+    /* Done before the turn is over. */
+    NRW_AUTO_ARENA struct arena arena = {.blocks = NULL};
     struct admit_outcome outcome;
     struct err err = {0};
     bool answered =
         decide(handlers, &input, request, &arena, &turn, &response->body, &outcome, &err);
     enum net_handled handled = NET_ANSWERED;
-    if (!answered && err.code == ERR_LIMIT && !request->aside_long)
+    if (!answered && err.code == ERR_LIMIT && request->said != NET_LONG)
         handled = NET_LONG;
-    else if (answered && !request->aside && handlers->cluster != NULL &&
+    else if (answered && request->said == NET_ANSWERED && handlers->cluster != NULL &&
              outcome.config_map_count > 0)
         handled = NET_WAITS; /* confirm() has something to look at */
     if (handled != NET_ANSWERED) {
@@ -240,7 +230,7 @@ enum net_handled admission_answer(struct handlers *handlers, enum admit_endpoint
                                   const struct net_request *request,
                                   struct net_response *response)
 {
-    if (request->body.n > BODY_SMALL && !request->aside)
+    if (request->body.n > BODY_SMALL && request->said != NET_LONG)
         return NET_LONG;
     metrics_in_flight(handlers->metrics, 1);
     enum net_handled handled = answer(handlers, endpoint, request, response);

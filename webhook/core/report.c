@@ -98,10 +98,13 @@ struct str decide_message(struct arena *arena, const struct decision *decision,
         arena_printf(arena, "the registry policy refuses this for %zu reason%s:", errors,
                      errors == 1 ? "" : "s");
     struct arena_list parts = {.items = NULL};
-    size_t total = text.n;
+    struct str *part = arena_list_add(arena, &parts, sizeof(*part));
+    if (part == NULL)
+        return text;
+    *part = text;
     for (size_t i = 0; i < findings_count(findings); i++) {
         const struct finding *finding = findings_at(findings, i);
-        struct str *part = arena_list_add(arena, &parts, sizeof(*part));
+        part = arena_list_add(arena, &parts, sizeof(*part));
         if (part == NULL)
             return text;
         *part = arena_printf(arena, "\n- %s%.*s",
@@ -109,17 +112,6 @@ struct str decide_message(struct arena *arena, const struct decision *decision,
                              : finding->severity == SEVERITY_WARNING ? "(warning) "
                                                                      : "(info) ",
                              STR_ARG(clean(arena, sentence(arena, finding))));
-        total += part->n;
     }
-    char *joined = arena_alloc(arena, total + 1, 1);
-    if (joined == NULL)
-        return text;
-    memcpy(joined, text.p, text.n);
-    size_t at = text.n;
-    for (size_t i = 0; i < parts.count; i++) {
-        struct str part = ((struct str *)parts.items)[i];
-        memcpy(joined + at, part.p, part.n);
-        at += part.n;
-    }
-    return limit(arena, str_from(joined, at), maximum);
+    return limit(arena, arena_join(arena, parts.items, parts.count), maximum);
 }

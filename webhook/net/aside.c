@@ -93,7 +93,7 @@ static void answer(struct aside *aside, struct conn *conn)
         handlers->handle(handlers->context, &x->request, &x->answer);
     x->aside_time += clock_mono_nanos() - began;
     if (handled == NET_LONG && !aside->idle) {
-        x->request.aside_long = true;
+        x->request.said = NET_LONG;
         aside_put(&aside->server->aside_long, conn);
     } else {
         give_back(conn, handled == NET_ANSWERED);

@@ -267,8 +267,7 @@ static enum MHD_Result handle(struct conn *conn, struct MHD_Connection *connecti
     /* glibc tidies up the heap that a block came from when it is freed, here, and the
      * other thread's is a mess. */
     (void)buf_reserve(&x->answer.body, USUAL_ANSWER);
-    x->request.aside = true;
-    x->request.aside_long = handled == NET_LONG;
+    x->request.said = handled;
     x->known = conn->reviewed;
     if (x->request.since - x->aside_last > LATELY_NS)
         x->aside_time = 0;
@@ -279,7 +278,7 @@ static enum MHD_Result handle(struct conn *conn, struct MHD_Connection *connecti
     conn->worker->lent++;
     MHD_suspend_connection(connection);
     worker_ready(conn->worker, conn); /* for its deadline */
-    aside_put(x->request.aside_long ? &server->aside_long : &server->aside_waits, conn);
+    aside_put(handled == NET_LONG ? &server->aside_long : &server->aside_waits, conn);
     return MHD_YES;
 }
 

@@ -32,7 +32,8 @@ static const struct refusal {
     {500, "Internal Server Error",
      STR("{\"error\":\"internal error: out of memory, or a library failed\"}\n")},
     {503, "Service Unavailable",
-     STR("{\"error\":\"overloaded: too many connections or bodies at once\"}\n")},
+     STR("{\"error\":\"overloaded: too many connections, bodies or long requests at "
+         "once: try again\"}\n")},
     {505, "HTTP Version Not Supported",
      STR("{\"error\":\"http version not supported: speak HTTP/1.1\"}\n")},
 };

@@ -2,7 +2,7 @@
  * TLS in OpenSSL and a libmicrohttpd daemon behind a socketpair; and, for the plain
  * metrics port, one more listener without TLS. The only room that knows sockets, SSL_*
  * and libmicrohttpd. It knows nothing of admission: a whole request goes to the handler,
- * in the worker's thread. */
+ * in the worker's thread, or in one of two others when it takes long (aside.h). */
 #ifndef NRW_NET_SERVER_H
 #define NRW_NET_SERVER_H
 
@@ -19,14 +19,21 @@
 
 enum net_method { NET_GET, NET_HEAD, NET_POST };
 
+/* What a handler says of a request. */
+enum net_handled {
+    NET_ANSWERED,
+    NET_LONG,  /* it takes longer than others should wait for */
+    NET_WAITS, /* it has to wait for somebody; it may turn out to be long then */
+};
+
 struct net_request {
     enum net_method method;
     struct str path; /* without the query */
     struct str body; /* of a POST; whole */
     bool plain;      /* came by the metrics listener */
-    bool aside;      /* is asked for again, with time for it: see net_handlers */
-    bool aside_long; /* … and after NET_LONG */
     int64_t since;   /* clock_mono_nanos() when the whole of it had come */
+    enum net_handled
+        said; /* of it before; NET_ANSWERED: it is asked for the first time */
 };
 
 struct net_response {
@@ -38,19 +45,14 @@ struct net_response {
 /* Which paths exist is asked before a body is read, so that 404 and 405 need none. */
 enum net_route { NET_ROUTE_NONE, NET_ROUTE_GET, NET_ROUTE_POST };
 
-enum net_handled {
-    NET_ANSWERED,
-    NET_LONG,  /* it takes longer than others should wait for */
-    NET_WAITS, /* it has to wait for somebody; it may turn out to be long then */
-};
-
 struct net_handlers {
     void *context;
     enum net_route (*route)(void *context, struct str path, bool plain);
     /* Runs in a worker thread, several at a time. An empty body with status 500 when it
      * was out of memory: the server fills in its own static text. When it is not answered
-     * the response is as it was, and it is called again for the same request, with
-     * `aside`, in the one thread that there is for such. */
+     * the response is as it was, and it is called again for the same request, which has
+     * what was `said`, in the one thread that there is for such. NET_LONG is not said
+     * twice, and nothing after it. */
     enum net_handled (*handle)(void *context, const struct net_request *request,
                                struct net_response *response);
     /* Events for metrics; may be NULL. `tls_ok` counts handshakes, `code` HTTP errors

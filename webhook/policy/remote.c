@@ -39,9 +39,9 @@ static struct str element(struct flat *flat, const struct yaml_node *key)
     enum yaml_type type = remote_scalar_type(key, &value);
     if (type == TYPE_STRING && !remote_scalar_is_odd(key))
         return key->text;
-    return remote_concat(
-        flat->reading.tree,
-        (const struct str[]){STR("["), remote_scalar_text(key), STR("]")}, 3);
+    return arena_join(flat->reading.tree,
+                      (const struct str[]){STR("["), remote_scalar_text(key), STR("]")},
+                      3);
 }
 
 /* How an element continues the path. One of blanks alone is none to Spring. */
@@ -50,8 +50,8 @@ static struct str join(struct flat *flat, struct str path, struct str next)
     bool bare = next.n > 0 && next.p[0] == '[';
     if (spring_blank(path))
         return next;
-    return remote_concat(flat->reading.tree,
-                         (const struct str[]){path, bare ? STR("") : STR("."), next}, 3);
+    return arena_join(flat->reading.tree,
+                      (const struct str[]){path, bare ? STR("") : STR("."), next}, 3);
 }
 
 /* --- flattening -----------------------------------------------------------------------

@@ -45,7 +45,7 @@ static void note_condition(struct remote_props *props, struct str name, struct s
     if (!known || props->condition.n > REMOTE_NAME_LIMIT || value.n > REMOTE_NAME_LIMIT)
         props->condition = props->text;
     else
-        props->condition = remote_concat(
+        props->condition = arena_join(
             props->reading->arena,
             (const struct str[]){props->condition, name, STR("="), value, STR("\n")}, 5);
 }

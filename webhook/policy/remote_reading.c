@@ -49,23 +49,6 @@ bool remote_spend(struct remote_reading *reading, const struct yaml_node *node,
     return false;
 }
 
-struct str remote_concat(struct arena *arena, const struct str *parts, size_t count)
-{
-    size_t size = 1;
-    for (size_t i = 0; i < count; i++)
-        size += parts[i].n;
-    char *out = arena_alloc(arena, size, 1);
-    if (out == NULL)
-        return STR("");
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (parts[i].n > 0)
-            memcpy(out + n, parts[i].p, parts[i].n);
-        n += parts[i].n;
-    }
-    return str_from(out, n);
-}
-
 /* --- names that are looked at ---------------------------------------------------------
  */
 

@@ -42,10 +42,6 @@ static inline const struct yaml_node *remote_follow(const struct yaml_node *node
     return node->kind == NODE_ALIAS ? node->target : node;
 }
 
-/* The texts one after the other, whatever bytes they have (a formatted text would end at
- * a NUL, which Spring takes for a character as any other). */
-struct str remote_concat(struct arena *arena, const struct str *parts, size_t count);
-
 /* Do the letters and digits of path and key, as far as they go, follow those of `root`?
  * No more of a key is looked at than may be in a name. */
 bool remote_follows(struct str root, struct str path, struct str key);

@@ -116,7 +116,7 @@ static size_t *place_of(struct build *build, struct merge *merge,
         text = arena_printf(arena, "=%.17g", value.real);
         break;
     default: /* dates, times, and what Java refuses */
-        text = remote_concat(arena, (const struct str[]){STR("?"), key->text}, 2);
+        text = arena_join(arena, (const struct str[]){STR("?"), key->text}, 2);
     }
     return strmap_put(arena, &merge->others, text, place, ret_fresh);
 }

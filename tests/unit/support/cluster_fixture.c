@@ -90,8 +90,7 @@ const char *fixture_answered(struct fixture *it, enum admit_endpoint endpoint,
     enum net_handled handled = admission_answer(&handlers, endpoint, &request, &response);
     for (int i = 0; handled != NET_ANSWERED; i++) { /* as the server does */
         assert_true(i < 2);
-        request.aside = true;
-        request.aside_long = handled == NET_LONG;
+        request.said = handled;
         handled = admission_answer(&handlers, endpoint, &request, &response);
     }
     struct str text = buf_view(&response.body);

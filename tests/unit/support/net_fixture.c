@@ -132,11 +132,11 @@ static enum net_route route(void *context, struct str path, bool plain)
 static enum net_handled elsewhere(const struct net_request *request)
 {
     bool both = str_eq(request->path, STR("/both"));
-    if (!request->aside)
+    if (request->said == NET_ANSWERED)
         return str_eq(request->path, STR("/aside"))          ? NET_LONG
                : both || str_eq(request->path, STR("/wait")) ? NET_WAITS
                                                              : NET_ANSWERED;
-    return both && !request->aside_long ? NET_LONG : NET_ANSWERED;
+    return both && request->said == NET_WAITS ? NET_LONG : NET_ANSWERED;
 }
 
 static void take_long(struct peer_counts *counts, bool waits)
@@ -153,8 +153,8 @@ static enum net_handled handle(void *context, const struct net_request *request,
                                struct net_response *response)
 {
     struct peer_counts *counts = context;
-    if (request->aside)
-        take_long(counts, !request->aside_long);
+    if (request->said != NET_ANSWERED)
+        take_long(counts, request->said == NET_WAITS);
     enum net_handled handled = elsewhere(request);
     if (handled != NET_ANSWERED)
         return handled;
@@ -222,6 +222,11 @@ struct net_server *peer_server(struct peer_counts *counts, struct net_tls *tls)
 }
 
 /* --- all of it together --- */
+
+void one_worker(struct net_options *options)
+{
+    options->threads = 1;
+}
 
 struct world *world_new(void (*adjust)(struct net_options *options))
 {

@@ -64,6 +64,7 @@ int world_set_up(void **state);
 int world_tear_down(void **state);
 /* The same by hand, with other options. world_stop returns how long that took (ms). */
 struct world *world_new(void (*adjust)(struct net_options *options));
+void one_worker(struct net_options *options); /* for it */
 long world_stop(struct world *world, unsigned wait_ms);
 bool world_free(struct world *world);
 

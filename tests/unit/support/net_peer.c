@@ -94,6 +94,14 @@ void peer_close(struct peer *peer)
     free(peer);
 }
 
+void peer_reset(struct peer *peer)
+{
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    must(setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) == 0,
+         "SO_LINGER");
+    peer_close(peer);
+}
+
 bool peer_send(struct peer *peer, const void *data, size_t n)
 {
     const char *at = data;

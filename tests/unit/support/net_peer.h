@@ -25,6 +25,7 @@ int peer_connect(unsigned port);
 struct peer *peer_open(SSL_CTX *context, unsigned port);
 struct peer *peer_open_plain(unsigned port);
 void peer_close(struct peer *peer);
+void peer_reset(struct peer *peer); /* likewise, with a reset */
 bool peer_send(struct peer *peer, const void *data, size_t n);
 bool peer_say(struct peer *peer, const char *text);
 
