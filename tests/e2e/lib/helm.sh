@@ -57,6 +57,20 @@ no_duplicate_env() {
         length == (unique | length)] | all' >/dev/null
 }
 
+# undisturbed COMMAND…: its result, of a time in which nobody wrote the Deployment. kubectl diff reads
+# the object and then submits it, dry: a status that the roll-out writes in between looks like drift.
+undisturbed() {
+    local before rc
+    for _ in {1..5}; do
+        rc=0 before=$(resource_version)
+        "$@" || rc=$?
+        [ "$(resource_version)" != "$before" ] || return "$rc"
+        sleep 1
+    done
+    echo 'somebody kept writing the Deployment' >&2
+    return 1
+}
+resource_version() { deployment_json | jq -r .metadata.resourceVersion; }
 generation() { deployment_json | jq -r .metadata.generation; }
 annotation() { deployment_json | jq -er --arg a "$1" '.metadata.annotations[$a]'; }
 

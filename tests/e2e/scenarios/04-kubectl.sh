@@ -115,7 +115,7 @@ check 'kubectl apply, client side' kubectl apply -n nvcf -f "$manifest"
 deployment=nvcf-api
 check '  runs' rolled_out
 check '  no variable twice' no_duplicate_env
-check '  kubectl diff sees no difference' kubectl diff -n nvcf -f "$manifest"
+check '  kubectl diff sees no difference' undisturbed kubectl diff -n nvcf -f "$manifest"
 before=$(generation)
 check '  again' kubectl apply -n nvcf -f "$manifest"
 same '  changes nothing' "$before" "$(generation)"
@@ -123,7 +123,7 @@ check '  and away' kubectl delete -n nvcf -f "$manifest"
 check 'kubectl apply, server side' kubectl apply --server-side -n nvcf -f "$manifest"
 check '  runs' rolled_out
 check '  with the registry' env_is "${registry}_GHCR_HOSTNAME" ghcr.io
-check '  kubectl diff --server-side sees none' kubectl diff --server-side -n nvcf -f "$manifest"
+check '  kubectl diff --server-side sees none' undisturbed kubectl diff --server-side -n nvcf -f "$manifest"
 before=$(generation)
 check '  again' kubectl apply --server-side -n nvcf -f "$manifest"
 same '  changes nothing' "$before" "$(generation)"

@@ -115,9 +115,10 @@ kubectl delete validatingadmissionpolicybinding,validatingadmissionpolicy no-rec
 check '  and gets through when it may' wait_for 30 'the registry' came
 policy_in_force < <(policy_text -- "$ghcr")
 check '  both ways' wait_for 20 'the registry to go' went
+check '  runs' rolled_out
 # Argo CD with ServerSideDiff=true,IncludeMutationWebhook=true asks for just this.
 drift() { helm get manifest api -n nvcf | kubectl diff --server-side --force-conflicts --field-manager=argocd-controller -n nvcf -f -; }
-check 'who compares as Argo CD does sees no drift' drift
+check 'who compares as Argo CD does sees no drift' undisturbed drift
 check 'helm upgrades on, without a conflict' api_upgrade --set-string api.awsRegion=eu-west-1
 check '  with the registry' env_is "${registry}_GHCR_HOSTNAME" ghcr.io
 check 'no variable twice' no_duplicate_env
