@@ -48,6 +48,10 @@ refused "review: no such policy" 'cannot open absent: No such file' "$NRW_BIN" r
 refused "explain: no such policy" 'cannot open absent: No such file' explain -p absent A=b
 refused "explain: no variable" 'no variable given' explain
 refused "explain: a value without a name" 'has no variable' explain =x
+g=NVCF_REGISTRIES_RECOGNIZED_CONTAINER_GHCR
+refused "explain: which of two values counts cannot be told" "${g}_HOSTNAME is given twice" \
+    explain "${g}_NAME=GitHub" "${g}_HOSTNAME=ghcr.io" "${g}_HOSTNAME=docker.io"
+refused "explain: nor with one that is not given" 'A is given twice' explain A B=c A=b
 exits "lint: the worst of several files" 2 lint "$POLICY" absent
 like "lint: and the good one is told" 'policy.yaml: valid' "$(cat "$BODY")"
 

@@ -8,6 +8,7 @@
 #include "core/decide.h"
 #include "core/sources.h"
 #include "core/spring.h"
+#include "util/strmap.h"
 
 #define OUTPUT_MAXIMUM (64u * 1024u * 1024u)
 
@@ -31,9 +32,9 @@ static const struct cli_command command = {
     .options = options,
     .option_count = NRW_COUNT(options),
     .details =
-        "The variables are judged together, as one ConfigMap behind envFrom. A value "
-        "that is\n"
-        "not given counts as one that cannot be read.\n"
+        "The variables are judged together, as one ConfigMap behind envFrom, so each may "
+        "be\n"
+        "given once. A value that is not given counts as one that cannot be read.\n"
         "\n"
         "Exit codes: 0 allowed, 1 something is denied, 2 something could not be read.\n"
         "\n"
@@ -73,6 +74,29 @@ static void ask(struct arena *arena, const char *argument, struct question *ques
         question->concerns =
             spring_parse(arena, prefixes[i], question->name, true, &question->var);
     }
+}
+
+/* False, and said: out of memory, or a name twice. A ConfigMap cannot hold that, so which
+ * of the two values is meant cannot be told. */
+static bool ask_all(struct arena *arena, char **arguments, size_t count,
+                    struct question *questions)
+{
+    struct strmap names = {.slots = NULL};
+    strmap_reserve(arena, &names, count);
+    for (size_t i = 0; i < count; i++) {
+        bool fresh = false;
+        ask(arena, arguments[i], &questions[i]);
+        if (strmap_put(arena, &names, questions[i].name, i, &fresh) == NULL) {
+            cli_trouble(&command, "out of memory");
+            return false;
+        }
+        if (!fresh) {
+            cli_trouble(&command, "%.*s is given twice: give each variable once",
+                        STR_ARG(questions[i].name));
+            return false;
+        }
+    }
+    return true;
 }
 
 /* What is named below the key, as Spring writes it: "reg.name" for MY_REG_NAME. */
@@ -268,8 +292,8 @@ static int explain(const struct policy *policy, char **arguments, size_t count,
     struct question *questions = ARENA_ARRAY(&arena, struct question, count);
     if (questions == NULL)
         return cli_trouble(&command, "out of memory");
-    for (size_t i = 0; i < count; i++)
-        ask(&arena, arguments[i], &questions[i]);
+    if (!ask_all(&arena, arguments, count, questions))
+        return CLI_TROUBLE;
     struct decision decisions[NRW_COUNT(prefixes)];
     bool denied = false;
     for (size_t i = 0; i < NRW_COUNT(prefixes); i++) {
