@@ -76,10 +76,16 @@ for flag in listen metrics-listen policy-file policy-configmap tls-cert tls-key 
 done
 export NVCF_REGISTRY_WEBHOOK_THREADS=many
 refused "a wrong variable is named" 2 'NVCF_REGISTRY_WEBHOOK_THREADS many: give a whole number' "${good[@]}"
+exits "--help is there beside it" 0 "$NRW_BIN" serve --help
+like "and is the help" '^Usage: ' "$(head -1 "$BODY")"
+refused "a flag beats a wrong variable too" 2 'drain-seconds x: give a whole number' "${good[@]}" --threads 1 --drain-seconds x
 export NVCF_REGISTRY_WEBHOOK_THREADS=1 NVCF_REGISTRY_WEBHOOK_DRAIN_SECONDS='' \
     NVCF_REGISTRY_WEBHOOK_LOG_FORMAT=text NVCF_REGISTRY_WEBHOOK_PORT=tcp://10.0.0.1:443 \
     NVCF_REGISTRY_WEBHOOK_CLIENT_NAME=a,b
-refused "a list from the environment" 2 'client-name needs --client-ca' "${good[@]}"
+refused "a list from the environment" 2 'NVCF_REGISTRY_WEBHOOK_CLIENT_NAME needs --client-ca' "${good[@]}"
+NVCF_REGISTRY_WEBHOOK_POLICY_CONFIGMAP=a/b refused "what does not go together is named as it was given" 2 \
+    '--policy-file and NVCF_REGISTRY_WEBHOOK_POLICY_CONFIGMAP: give one' "${good[@]}"
+NVCF_REGISTRY_WEBHOOK_DNS_NAME=a,,b refused "an empty name in a list" 2 'DNS_NAME .*: a name is empty' "${good[@]}"
 unset NVCF_REGISTRY_WEBHOOK_CLIENT_NAME
 export NVCF_REGISTRY_WEBHOOK_POLICY_FILE=$POLICY NVCF_REGISTRY_WEBHOOK_TLS_CERT=$CERTS/tls.crt \
     NVCF_REGISTRY_WEBHOOK_TLS_KEY=$WORK/absent.key

@@ -1,6 +1,7 @@
 /* The flags of `serve`; see serve_flags.h. One table says everything of a flag: its name,
- * its help, its name in the environment and what its value may be. The environment is
- * read first, so that flags beat it; an empty variable is none. Variables of the prefix
+ * its help, its name in the environment and what its value may be. Flags beat the
+ * environment: of a flag that is given the variable is not even looked at. An empty
+ * variable is none. Variables of the prefix
  * that are no flags are passed over: Kubernetes puts the addresses of a Service named
  * nvcf-registry-webhook (…_SERVICE_HOST, …_PORT) into every pod of its namespace. */
 #include "cli/serve_flags.h"
@@ -205,7 +206,7 @@ static bool add_name(const char *shown, const char *value,
 
 static bool add_dns_name(struct serve_flags *flags, const char *shown, const char *value)
 {
-    if (!cert_dns_name_valid(value) && !cert_ip_valid(value))
+    if (*value != '\0' && !cert_dns_name_valid(value) && !cert_ip_valid(value))
         return wrong(shown, value, "not a DNS name or IP address");
     return add_name(shown, value, flags->dns_names, &flags->app.cluster.dns_name_count);
 }
@@ -332,14 +333,43 @@ static bool set(struct serve_flags *flags, int flag, const char *shown, const ch
 /* --- where values come from -----------------------------------------------------------
  */
 
-static void variable_name(const struct cli_option *option, char *out, size_t size)
+static bool is_option(const struct serve_flags *flags, int id)
 {
-    size_t n = 0;
-    for (const char *p = ENVIRONMENT; *p != '\0' && n + 1 < size; p++)
-        out[n++] = *p;
-    for (const char *p = option->name; *p != '\0' && n + 1 < size; p++)
-        out[n++] = *p == '-' ? '_' : ascii_upper(*p);
-    out[n] = '\0';
+    return (flags->as_option & UINT32_C(1) << id) != 0;
+}
+
+static const struct cli_option *option_of(int id)
+{
+    size_t i = 0;
+    while (i < NRW_COUNT(options) - 1 && options[i].id != id)
+        i++;
+    return &options[i];
+}
+
+struct shown {
+    char text[64];
+};
+
+static struct shown as_option(const struct cli_option *option)
+{
+    struct shown shown;
+    snprintf(shown.text, sizeof(shown.text), "--%s", option->name);
+    return shown;
+}
+
+static struct shown as_variable(const struct cli_option *option)
+{
+    struct shown shown;
+    snprintf(shown.text, sizeof(shown.text), ENVIRONMENT "%s", option->name);
+    for (char *p = shown.text + sizeof(ENVIRONMENT) - 1; *p != '\0'; p++)
+        *p = *p == '-' ? '_' : ascii_upper(*p);
+    return shown;
+}
+
+/* As the user gave it. */
+static struct shown as_given(const struct serve_flags *flags, int id)
+{
+    return is_option(flags, id) ? as_option(option_of(id)) : as_variable(option_of(id));
 }
 
 /* Each piece of a list; the copy lives as long as the flags. */
@@ -367,46 +397,40 @@ static bool read_environment(struct serve_flags *flags)
 {
     for (size_t i = 0; i < NRW_COUNT(options); i++) {
         const struct cli_option *option = &options[i];
-        char name[64];
-        variable_name(option, name, sizeof(name));
-        const char *value = getenv(name);
-        if (value == NULL || *value == '\0')
+        struct shown name = as_variable(option);
+        const char *value = getenv(name.text);
+        if (value == NULL || *value == '\0' || is_option(flags, option->id))
             continue;
         bool list = option->id == FLAG_DNS_NAME || option->id == FLAG_CLIENT_NAME;
-        if (list ? !set_list(flags, option, name, value)
-                 : !set(flags, option->id, name, value))
+        if (list ? !set_list(flags, option, name.text, value)
+                 : !set(flags, option->id, name.text, value))
             return false;
     }
     return true;
 }
 
-static const struct cli_option *option_of(int id)
+/* Which flags there are, and whether they can be read at all; help is printed. */
+static int look_at_flags(struct serve_flags *flags, int argc, char **argv)
 {
-    size_t i = 0;
-    while (i < NRW_COUNT(options) - 1 && options[i].id != id)
-        i++;
-    return &options[i];
+    struct cli cli;
+    const char *value;
+    int got;
+    cli_init(&cli, &serve_command, argc, argv);
+    while ((got = cli_next(&cli, &value)) > 0)
+        flags->as_option |= UINT32_C(1) << got;
+    return got;
 }
 
 static int read_flags(struct serve_flags *flags, int argc, char **argv)
 {
     struct cli cli;
     const char *value;
-    bool dns_seen = false, client_seen = false;
     cli_init(&cli, &serve_command, argc, argv);
     for (int got; (got = cli_next(&cli, &value)) != CLI_END;) {
         if (got == CLI_HELP || got == CLI_BAD)
             return got;
-        /* The first of a repeatable flag takes the place of the environment's list. */
-        if (got == FLAG_DNS_NAME && !dns_seen)
-            flags->app.cluster.dns_name_count = 0;
-        if (got == FLAG_CLIENT_NAME && !client_seen)
-            flags->app.client_name_count = 0;
-        dns_seen = dns_seen || got == FLAG_DNS_NAME;
-        client_seen = client_seen || got == FLAG_CLIENT_NAME;
-        char shown[32];
-        snprintf(shown, sizeof(shown), "--%s", option_of(got)->name);
-        if (!set(flags, got, shown, value != NULL ? value : "true"))
+        struct shown shown = as_option(option_of(got));
+        if (!set(flags, got, shown.text, value != NULL ? value : "true"))
             return CLI_BAD;
     }
     size_t count;
@@ -422,19 +446,24 @@ static int read_flags(struct serve_flags *flags, int argc, char **argv)
 /* --- all together ---------------------------------------------------------------------
  */
 
-static bool both(const char *a, const char *b, const char *name_a, const char *name_b)
+static bool both(const struct serve_flags *flags, const char *a, int flag_a,
+                 const char *b, int flag_b)
 {
     if (a == NULL || b == NULL)
         return false;
-    cli_trouble(&serve_command, "%s and %s: give one of them", name_a, name_b);
+    struct shown shown_a = as_given(flags, flag_a), shown_b = as_given(flags, flag_b);
+    cli_trouble(&serve_command, "%s and %s: give one of them", shown_a.text,
+                shown_b.text);
     return true;
 }
 
-static bool needs(bool given, bool there, const char *name, const char *other)
+static bool needs(const struct serve_flags *flags, bool given, int flag, bool there,
+                  int other)
 {
     if (!given || there)
         return false;
-    cli_trouble(&serve_command, "%s needs %s", name, other);
+    struct shown shown = as_given(flags, flag);
+    cli_trouble(&serve_command, "%s needs --%s", shown.text, option_of(other)->name);
     return true;
 }
 
@@ -450,28 +479,29 @@ static bool same_address(const char *listen, const char *metrics)
     return true;
 }
 
-static bool consistent(const struct app_options *app)
+static bool consistent(const struct serve_flags *flags)
 {
+    const struct app_options *app = &flags->app;
     const struct app_cluster *cluster = &app->cluster;
-    if (same_address(app->listen, app->metrics_listen))
+    bool cert = app->tls_cert != NULL, key = app->tls_key != NULL;
+    bool secret = cluster->tls_secret != NULL, names = cluster->dns_name_count > 0;
+    if (same_address(app->listen, app->metrics_listen) ||
+        both(flags, app->policy_file, FLAG_POLICY_FILE, cluster->policy_configmap,
+             FLAG_POLICY_CONFIGMAP) ||
+        both(flags, app->tls_cert, FLAG_TLS_CERT, cluster->tls_secret, FLAG_TLS_SECRET))
         return false;
-    if (both(app->policy_file, cluster->policy_configmap, "--policy-file",
-             "--policy-configmap") ||
-        both(app->tls_cert, cluster->tls_secret, "--tls-cert", "--tls-secret") ||
-        needs(app->tls_cert != NULL, app->tls_key != NULL, "--tls-cert", "--tls-key") ||
-        needs(app->tls_key != NULL, app->tls_cert != NULL, "--tls-key", "--tls-cert") ||
-        needs(app->client_name_count > 0, app->client_ca != NULL, "--client-name",
-              "--client-ca") ||
-        needs(cluster->dns_name_count > 0, cluster->tls_secret != NULL, "--dns-name",
-              "--tls-secret") ||
-        needs(cluster->tls_secret != NULL, cluster->dns_name_count > 0, "--tls-secret",
-              "--dns-name") ||
-        needs(cluster->webhook_config != NULL, cluster->tls_secret != NULL,
-              "--webhook-config", "--tls-secret") ||
-        needs(cluster->ca_lifetime != 0, cluster->tls_secret != NULL, "--ca-lifetime",
-              "--tls-secret") ||
-        needs(cluster->cert_lifetime != 0, cluster->tls_secret != NULL, "--cert-lifetime",
-              "--tls-secret"))
+    if (needs(flags, cert, FLAG_TLS_CERT, key, FLAG_TLS_KEY) ||
+        needs(flags, key, FLAG_TLS_KEY, cert, FLAG_TLS_CERT) ||
+        needs(flags, app->client_name_count > 0, FLAG_CLIENT_NAME, app->client_ca != NULL,
+              FLAG_CLIENT_CA) ||
+        needs(flags, names, FLAG_DNS_NAME, secret, FLAG_TLS_SECRET) ||
+        needs(flags, secret, FLAG_TLS_SECRET, names, FLAG_DNS_NAME) ||
+        needs(flags, cluster->webhook_config != NULL, FLAG_WEBHOOK_CONFIG, secret,
+              FLAG_TLS_SECRET) ||
+        needs(flags, cluster->ca_lifetime != 0, FLAG_CA_LIFETIME, secret,
+              FLAG_TLS_SECRET) ||
+        needs(flags, cluster->cert_lifetime != 0, FLAG_CERT_LIFETIME, secret,
+              FLAG_TLS_SECRET))
         return false;
     if (cluster->cert_lifetime != 0 && cluster->ca_lifetime != 0 &&
         cluster->cert_lifetime > cluster->ca_lifetime) {
@@ -520,12 +550,11 @@ int serve_flags_read(struct serve_flags *flags, int argc, char **argv, bool *ret
     flags->app.client_names = flags->client_names;
     flags->app.cluster.dns_names = flags->dns_names;
     *ret_go = false;
-    if (!read_environment(flags))
-        return CLI_TROUBLE;
-    int ended = read_flags(flags, argc, argv);
+    int ended = look_at_flags(flags, argc, argv);
     if (ended == CLI_HELP)
         return CLI_GOOD;
-    if (ended == CLI_BAD || !consistent(&flags->app))
+    if (ended == CLI_BAD || !read_environment(flags) ||
+        read_flags(flags, argc, argv) != CLI_END || !consistent(flags))
         return CLI_TROUBLE;
     *ret_go = true;
     return CLI_GOOD;

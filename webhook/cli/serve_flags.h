@@ -2,6 +2,8 @@
 #ifndef NRW_CLI_SERVE_FLAGS_H
 #define NRW_CLI_SERVE_FLAGS_H
 
+#include <stdint.h>
+
 #include "app/app.h"
 #include "cli/cli.h"
 #include "util/log.h"
@@ -15,7 +17,8 @@ struct serve_flags {
     /* What the options point to. */
     const char *client_names[SERVE_NAMES_MAXIMUM];
     const char *dns_names[SERVE_NAMES_MAXIMUM];
-    char *copies[2]; /* lists from the environment, cut into pieces */
+    char *copies[2];    /* lists from the environment, cut into pieces */
+    uint32_t as_option; /* a bit for each flag that was given as one */
 };
 
 /* CLI_GOOD with *ret_go: serve. Else the exit code (help was printed, or one line said
