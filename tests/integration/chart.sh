@@ -209,6 +209,13 @@ with_helm() {
     refused "$v: half a registry" 'hostname' --set policy.registries.GHCR.name=G
     refused "$v: a hostname with a scheme" 'hostname' --set policy.registries.GHCR.name=G,policy.registries.GHCR.hostname=https://ghcr.io
     refused "$v: a hostname in capitals" 'hostname' --set policy.registries.GHCR.name=G,policy.registries.GHCR.hostname=GHCR.io
+    refused "$v: a hostname with a port" 'hostname' --set policy.registries.GHCR.name=G,policy.registries.GHCR.hostname=ghcr.io:5000
+    refused "$v: a built-in's key" 'DOCKER|policy.registries' --set policy.registries.DOCKER.name=D,policy.registries.DOCKER.hostname=d.example
+    refused "$v: a built-in's key as Spring spells it" 'ECRPUBLIC|policy.registries' --set policy.registries.ECRPUBLIC.name=D,policy.registries.ECRPUBLIC.hostname=d.example
+    render nvcf-registry-webhook --set policy.registries.SIX.name=S --set-string 'policy.registries.SIX.hostname=[fd00::1]' ||
+        fail "$v: an IPv6 address as a hostname" "$(cat "$BODY")"
+    refused "$v: names of clients whose certificate nobody asks for" 'clientAuth.names.*clientAuth.secretName' --set 'clientAuth.names={apiserver}'
+    refused "$v: two listeners on one port" 'ports.https and ports.metrics are both 8080' --set ports.https=8080
     refused "$v: an unknown mode" 'mode' --set policy.mode=inject
     refused "$v: another built-in as native" 'DOCKER' --set policy.native.DOCKER.hostname=a.example
     refused "$v: an unknown failurePolicy" 'failurePolicy' --set webhooks.failurePolicy=fail

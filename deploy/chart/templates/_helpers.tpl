@@ -53,6 +53,16 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ include "webhook.fullname" . }}.{{ .Release.Namespace }}.svc
 {{- end -}}
 
+{{/* What would render and not do what was meant. */}}
+{{- define "webhook.check" -}}
+{{- if and .Values.clientAuth.names (not .Values.clientAuth.secretName) -}}
+{{- fail "clientAuth.names: give clientAuth.secretName too, the Secret with their CA; without it nobody is asked for a certificate" -}}
+{{- end -}}
+{{- if eq (int .Values.ports.https) (int .Values.ports.metrics) -}}
+{{- fail (printf "ports.https and ports.metrics are both %d: give two ports" (int .Values.ports.https)) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "webhook.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
