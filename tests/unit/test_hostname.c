@@ -40,6 +40,12 @@ static const struct row rows[] = {
     {"registry.corp:5000", HOSTNAME_PORT},
     {"registry.corp:", HOSTNAME_PORT},
     {"registry.corp:http", HOSTNAME_CHARACTER},
+    {"[fd00::1]:5000", HOSTNAME_PORT},
+    {"[fd00::1]:", HOSTNAME_PORT},
+    {"[fd00::1]5000", HOSTNAME_CHARACTER},
+    {"[fd00::1:5000", HOSTNAME_CHARACTER},
+    {"[corp]:5000", HOSTNAME_CHARACTER},
+    {"fd00::1", HOSTNAME_CHARACTER},
     {"GHCR.io", HOSTNAME_CAPITALS},
     {"ghcr.io.", HOSTNAME_TRAILING_DOT},
     {"my_registry.corp", HOSTNAME_UNDERSCORE},
@@ -82,6 +88,31 @@ static void every_row(void **state)
                         (int)check.problem, (int)rows[i].problem);
         assert_int_equal(check.problem, rows[i].problem);
     }
+}
+
+/* An IPv6 address is found in what was written, and in brackets. */
+static void addresses_are_advised(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *hostname, *advice;
+    } advised[] = {
+        {"fd00::1", "write \"[fd00::1]\""},
+        {"FD00::1", "write \"[fd00::1]\""},
+        {"[FD00::1]", "write \"[fd00::1]\""},
+        {"https://[fd00::1]:5000/v2", "write \"[fd00::1]\""},
+        {"[fd00::1]:5000", "write \"[fd00::1]\": it matches images on any port"},
+        {"registry.corp:5000", "write \"registry.corp\": it matches images on any port"},
+    };
+    struct arena arena;
+    arena_init(&arena, 1u << 20);
+    for (size_t i = 0; i < NRW_COUNT(advised); i++) {
+        struct str hostname = str_of(advised[i].hostname);
+        struct str advice = hostname_advise(&arena, hostname, hostname_check(hostname));
+        assert_string_equal(arena_str(&arena, advice).p, advised[i].advice);
+    }
+    assert_false(arena.failed);
+    arena_done(&arena);
 }
 
 /* Whatever is wrong is explained in one line, and what is advised is itself good. */
@@ -149,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row),
         cmocka_unit_test(every_problem_is_explained),
+        cmocka_unit_test(addresses_are_advised),
         cmocka_unit_test(advice_is_the_bare_host),
         cmocka_unit_test(normalised_hosts_are_those_of_builtins),
     };

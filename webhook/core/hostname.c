@@ -179,6 +179,15 @@ static bool labels_are_good(struct str host)
     }
 }
 
+/* Where the host ends and a port may begin. */
+static size_t host_end(struct str s)
+{
+    if (s.n == 0 || s.p[0] != '[')
+        return str_index(s, 0, ':');
+    size_t bracket = str_index(s, 0, ']');
+    return bracket < s.n ? bracket + 1 : s.n;
+}
+
 static enum hostname_problem find_problem(struct str host)
 {
     bool capitals = false;
@@ -198,10 +207,11 @@ static enum hostname_problem find_problem(struct str host)
         return HOSTNAME_PATH;
     if (is_ipv6_literal(host))
         return HOSTNAME_GOOD;
-    size_t colon = str_index(host, 0, ':');
-    if (colon < host.n && host.p[0] != '[') {
+    size_t end = host_end(host);
+    if (end < host.n && host.p[end] == ':' &&
+        (host.p[0] != '[' || is_ipv6_literal(str_first(host, end)))) {
         bool digits = true;
-        for (size_t i = colon + 1; i < host.n; i++)
+        for (size_t i = end + 1; i < host.n; i++)
             digits = digits && ascii_is_digit(host.p[i]);
         return digits ? HOSTNAME_PORT : HOSTNAME_CHARACTER;
     }
@@ -306,9 +316,15 @@ struct str hostname_explain(struct arena *arena, struct str hostname,
 }
 
 /* The host inside what was written: scheme, user, path, port and final dot off, lower
- * case. */
+ * case; an IPv6 address in its brackets. */
 static struct str bare_host(struct arena *arena, struct str s)
 {
+    char *lower = arena_alloc(arena, s.n + 1, 1);
+    if (lower == NULL)
+        return STR("");
+    for (size_t i = 0; i < s.n; i++)
+        lower[i] = ascii_lower(s.p[i]);
+    s = str_from(lower, s.n);
     size_t scheme = str_find(s, STR("://"));
     if (scheme < s.n)
         s = str_skip(s, scheme + 3);
@@ -316,20 +332,17 @@ static struct str bare_host(struct arena *arena, struct str s)
     size_t at = str_index(s, 0, '@');
     if (at < s.n)
         s = str_skip(s, at + 1);
-    if (s.n > 0 && s.p[0] != '[')
-        s = str_first(s, str_index(s, 0, ':'));
+    struct str literal = arena_printf(arena, "[%.*s]", STR_ARG(s));
+    if (is_ipv6_literal(literal))
+        return literal;
+    s = str_first(s, host_end(s));
     while (s.n > 0 && s.p[s.n - 1] == '.')
         s.n--;
     while (s.n > 0 && (unsigned char)s.p[0] <= ' ')
         s = str_skip(s, 1);
     while (s.n > 0 && (unsigned char)s.p[s.n - 1] <= ' ')
         s.n--;
-    char *lower = arena_alloc(arena, s.n + 1, 1);
-    if (lower == NULL)
-        return STR("");
-    for (size_t i = 0; i < s.n; i++)
-        lower[i] = ascii_lower(s.p[i]);
-    return str_from(lower, s.n);
+    return s;
 }
 
 struct str hostname_advise(struct arena *arena, struct str hostname,
