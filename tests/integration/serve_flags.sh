@@ -45,26 +45,31 @@ refused "capitals in a name" 2 'NAMESPACE/NAME' --tls-secret Ns/name
 refused "dns-name" 2 'not a DNS name' --tls-secret a/b --dns-name 'a b'
 
 logs=1 # these have log lines before the last one
-refused "listen on a name" 2 'not an IP address' "${good[@]}" --listen localhost:0
+refused "listen on a name" 2 '--listen localhost:0: "localhost" is not an IP address' "${good[@]}" --listen localhost:0
+refused "listen without brackets" 2 '--listen ::1: .*in brackets, such as \[::1\]:8443' "${good[@]}" --listen ::1
+refused "an address that is not ours" 2 '--listen 192.0.2.1:0: .*[Cc]annot assign' "${good[@]}" --listen 192.0.2.1:0
 refused "no such policy" 2 'cannot open .*absent.yaml: No such file' "${good[@]}" --policy-file "$WORK/absent.yaml"
 printf 'apiVersion: nvcf-registry-webhook/v1\nkind: RegistryPolicy\nregistries:\n  DOCKER:\n    name: a\n    hostname: h.example\n  GHCR:\n    name: b\n    hostname: ghcr.io:5000\n' >"$WORK/bad.yaml"
 refused "invalid policy" 1 'bad.yaml: line 4.*and [1-9][0-9]* more' "${good[@]}" --policy-file "$WORK/bad.yaml"
 like "invalid policy: every finding, with its line" '"line":9' "$(cat "$BODY")"
 refused "no such certificate" 2 'cannot open .*absent.crt' "${good[@]}" --tls-cert "$WORK/absent.crt"
-refused "another's key" 1 'tls.crt: .*key' "${good[@]}" --tls-key "$CERTS/other.key"
+refused "another's key" 1 'tls.crt, [^ ]*other.key: the private key' "${good[@]}" --tls-key "$CERTS/other.key"
 echo 'not PEM' >"$WORK/junk"
 refused "no certificate in it" 1 'tls|junk' "${good[@]}" --tls-cert "$WORK/junk"
 openssl ec -in "$CERTS/tls.key" -aes128 -passout pass:secret -out "$WORK/locked.key" 2>/dev/null
 refused "a key with a passphrase" 1 'passphrase|encrypted' "${good[@]}" --tls-key "$WORK/locked.key"
-refused "client CA is junk" 1 'client CA' "${good[@]}" --client-ca "$WORK/junk"
+refused "client CA is junk" 1 'tls.crt, [^ ]*tls.key, [^ ]*junk: client CA' "${good[@]}" --client-ca "$WORK/junk"
 : >"$WORK/empty"
-refused "client CA is empty" 1 'client CA is empty' "${good[@]}" --client-ca "$WORK/empty"
+refused "client CA is empty" 1 'empty: the client CA is empty' "${good[@]}" --client-ca "$WORK/empty"
 refused "and where the certificate comes without it" 1 'client CA' --policy-file "$WORK/policy.yaml" --demo --client-ca "$WORK/empty"
 
 start_server --drain-seconds 0
 refused "port in use" 2 "listen.*$PORT.*in use" "${good[@]}" --listen "127.0.0.1:$PORT"
 refused "metrics port in use" 2 "metrics-listen.*in use" "${good[@]}" --metrics-listen "127.0.0.1:$METRICS_PORT"
 stop_server
+free_port
+refused "one port for both, the addresses differ" 2 "metrics-listen 127.0.0.1:$REPLY: port $REPLY is in use already" \
+    "${good[@]}" --listen "[::]:$REPLY" --metrics-listen "127.0.0.1:$REPLY"
 logs=''
 
 # --- the environment --------------------------------------------------------------------

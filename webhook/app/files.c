@@ -283,15 +283,25 @@ static void *run(void *opaque)
 /* --- from outside ---------------------------------------------------------------------
  */
 
+/* False, always. Which of the files is to blame, the reason says. */
+static bool of_these(const struct source *source, struct err *err)
+{
+    NRW_AUTO_BUF struct buf names;
+    buf_init(&names, sizeof(err->message) / 2); /* the reason needs room, too */
+    for (size_t i = 0; i < source->path_count; i++)
+        buf_printf(&names, "%s%s", i > 0 ? ", " : "", source->paths[i]);
+    return err_wrap(err, "%s", names.failed ? source->paths[0] : names.data);
+}
+
 /* The first look: what is not good ends the start. */
 static bool first_look(struct source *source, struct err *err)
 {
     struct buf parts[PARTS_MAXIMUM];
     parts_init(parts, source->part_maximum);
-    bool good = read_parts(source, parts, err) &&
-                (digest_of(parts, NULL, &source->taken) || err_nomem(err)) &&
-                (source->take(source, parts, PUBLISH_ALOUD, err) ||
-                 err_wrap(err, "%s", source->paths[0]));
+    bool good =
+        read_parts(source, parts, err) &&
+        (digest_of(parts, NULL, &source->taken) || err_nomem(err)) &&
+        (source->take(source, parts, PUBLISH_ALOUD, err) || of_these(source, err));
     parts_wipe(parts);
     return good;
 }

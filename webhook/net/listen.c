@@ -28,7 +28,8 @@ bool listen_parse(const char *text, struct listen_address *ret_address, struct e
                        text);
     char host[INET6_ADDRSTRLEN] = "::";
     size_t n = (size_t)(colon - text);
-    if (n >= 2 && text[0] == '[' && colon[-1] == ']') {
+    bool bare = n < 2 || text[0] != '[' || colon[-1] != ']';
+    if (!bare) {
         text++;
         n -= 2;
     }
@@ -47,6 +48,11 @@ bool listen_parse(const char *text, struct listen_address *ret_address, struct e
         address.at.v6.sin6_family = AF_INET6;
         address.at.v6.sin6_port = htons((uint16_t)port);
         address.size = sizeof(address.at.v6);
+    } else if (bare && strpbrk(host, ":[]") != NULL) {
+        return err_set(err, ERR_USAGE,
+                       "\"%s\" is not an IP address: write one of IPv6 in brackets, such "
+                       "as [::1]:8443",
+                       host);
     } else {
         return err_set(err, ERR_USAGE,
                        "\"%s\" is not an IP address: names are not looked up here", host);
@@ -115,9 +121,9 @@ bool listen_free(const struct listen_address *address, struct err *err)
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     bool taken = bind(fd, &address->at.any, address->size) != 0 && errno == EADDRINUSE;
     close(fd);
-    return !taken || err_set(err, ERR_CONFLICT,
-                             "port %u is in use by another process: choose another",
-                             listen_port(address));
+    return !taken ||
+           err_set(err, ERR_CONFLICT, "port %u is in use already: choose another",
+                   listen_port(address));
 }
 
 int listen_open(struct listen_address *address, bool small_buffers, struct err *err)

@@ -107,21 +107,21 @@ static bool open_listeners(struct net_server *server, const struct net_options *
     const bool small = options->connection_bytes > 0 &&
                        options->connection_bytes < CONNECTIONS_MAXIMUM * BUFFER_BYTES;
     if (!listen_parse(options->listen, &address, err) || !listen_free(&address, err))
-        return err_wrap(err, "--listen");
+        return err_wrap(err, "--listen %s", options->listen);
     for (unsigned i = 0; i < server->threads; i++) {
         server->workers[i].listen_fd = listen_open(&address, small, err);
         if (server->workers[i].listen_fd < 0)
-            return err_wrap(err, "--listen");
+            return err_wrap(err, "--listen %s", options->listen);
     }
     server->port = listen_port(&address);
     if (options->metrics_listen == NULL)
         return true;
     if (!listen_parse(options->metrics_listen, &address, err) ||
         !listen_free(&address, err))
-        return err_wrap(err, "--metrics-listen");
+        return err_wrap(err, "--metrics-listen %s", options->metrics_listen);
     server->workers[0].metrics_fd = listen_open(&address, small, err);
     if (server->workers[0].metrics_fd < 0)
-        return err_wrap(err, "--metrics-listen");
+        return err_wrap(err, "--metrics-listen %s", options->metrics_listen);
     server->metrics_port = listen_port(&address);
     return true;
 }
