@@ -69,6 +69,14 @@ static const struct verb *find_verb(const char *name)
 
 static int unknown_verb(const char *name)
 {
+    if (*name == '\0')
+        return cli_trouble(NULL, "no verb given; %s --help lists what there is",
+                           cli_program());
+    if (*name == '-')
+        return cli_trouble(NULL,
+                           "unknown option %s: the verb comes first; %s --help lists "
+                           "what there is",
+                           name, cli_program());
     const char *names[NRW_COUNT(verbs)];
     for (size_t i = 0; i < NRW_COUNT(verbs); i++)
         names[i] = verbs[i].name;

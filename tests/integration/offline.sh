@@ -52,6 +52,26 @@ g=NVCF_REGISTRIES_RECOGNIZED_CONTAINER_GHCR
 refused "explain: which of two values counts cannot be told" "${g}_HOSTNAME is given twice" \
     explain "${g}_NAME=GitHub" "${g}_HOSTNAME=ghcr.io" "${g}_HOSTNAME=docker.io"
 refused "explain: nor with one that is not given" 'A is given twice' explain A B=c A=b
+cat >away.kubeconfig <<'END'
+apiVersion: v1
+kind: Config
+current-context: away
+contexts: [{name: away, context: {cluster: away, user: nobody}}]
+clusters: [{name: away, cluster: {server: 'https://127.0.0.1:1'}}]
+users: [{name: nobody, user: {token: none}}]
+END
+refused "status: no such policy" 'cannot open absent: No such file' \
+    "$NRW_BIN" status --kubeconfig away.kubeconfig --policy-file absent
+refused "status: a CA for an API that is not asked" 'nvcf-ca needs --nvcf-url' \
+    "$NRW_BIN" status --kubeconfig away.kubeconfig --nvcf-ca absent
+exits "certs: a certificate" 0 "$NRW_BIN" certs issue --dns-name localhost --keep-ca-key --out-dir tls
+refused "certs show: standard input twice" 'read only once' from tls/ca.crt "$NRW_BIN" certs show - -
+refused "certs verify: standard input twice" 'read only once: only one of .*--ca' \
+    from tls/ca.crt "$NRW_BIN" certs verify --ca - --dns-name localhost -
+refused "certs issue: standard input twice" 'read only once: only one of .*--ca-key' \
+    from tls/ca.crt "$NRW_BIN" certs issue --dns-name a --ca-cert - --ca-key - --out-dir next
+exits "certs verify: from standard input" 0 from tls/tls.crt "$NRW_BIN" certs verify --ca tls/ca.crt --dns-name localhost -
+is "and it is called so" '<stdin>: verifies for localhost' "$(cat "$BODY")"
 exits "lint: the worst of several files" 2 lint "$POLICY" absent
 like "lint: and the good one is told" 'policy.yaml: valid' "$(cat "$BODY")"
 
@@ -99,6 +119,8 @@ for how in full_disk closed_output; do
     done
 done
 is "help of a verb's part" "$("$NRW_BIN" certs issue --help)" "$("$NRW_BIN" help certs issue)"
+refused "an option where the verb belongs" '^nvcf-registry-webhook: unknown option -o: the verb comes first; .*--help' "$NRW_BIN" -o json version
+refused "an empty verb" '^nvcf-registry-webhook: no verb given; .*--help' "$NRW_BIN" ''
 refused "a file without a name" 'a file without a name' lint ''
 rc=0
 review -o json "$manifest" 2>"$WORK/err" | head -c 0 || rc=$?

@@ -242,6 +242,8 @@ static int show(int argc, char **argv)
     char **files = cli_arguments(&cli, &count);
     if (count == 0)
         return cli_trouble(&show_command, "give a file with certificates, or -");
+    if (!cli_one_stdin(&show_command, NULL, files, count))
+        return CLI_TROUBLE;
     NRW_CLEANUP(table_done) struct table table = {.wide = format == SHOW_WIDE};
     NRW_AUTO_BUF struct buf out;
     arena_init(&table.arena, 64u << 20);
@@ -356,6 +358,10 @@ static int verify_file(const struct verify_wish *wish, const char *path)
     buf_init(&chain, CERTS_FILE_MAXIMUM);
     buf_init(&key, CERTS_FILE_MAXIMUM);
     buf_reserve(&key, 65536);
+    const char *const inputs[] = {wish->ca, wish->key, path};
+    if (!cli_one_of_stdin(&verify_command, "--ca, --key and CERT", inputs,
+                          NRW_COUNT(inputs)))
+        return CLI_TROUBLE;
     if (!cli_read(&verify_command, wish->ca, &ca) ||
         !cli_read(&verify_command, path, &chain) ||
         (wish->key != NULL && !cli_read(&verify_command, wish->key, &key)))
@@ -366,7 +372,7 @@ static int verify_file(const struct verify_wish *wish, const char *path)
                                .ca_pem = buf_view(&ca),
                                .key_pem = buf_view(&key),
                                .at = wish->at};
-    return verify_names(wish, &check, path);
+    return verify_names(wish, &check, strcmp(path, "-") == 0 ? "<stdin>" : path);
 }
 
 static int verify(int argc, char **argv)

@@ -489,7 +489,9 @@ int cli_certs_issue(int argc, char **argv)
     if (left > 0)
         return cli_trouble(&command, "%s is not expected here; names go with --dns-name",
                            rest[0]);
-    if (!add_service(&wish) || !check_wish(&wish))
+    const char *const inputs[] = {wish.ca_cert, wish.ca_key};
+    if (!add_service(&wish) || !check_wish(&wish) ||
+        !cli_one_of_stdin(&command, "--ca-cert and --ca-key", inputs, NRW_COUNT(inputs)))
         return CLI_TROUBLE;
     return issue(&wish);
 }

@@ -315,6 +315,19 @@ bool cli_one_stdin(const struct cli_command *command, const char *policy,
     return instead == NULL;
 }
 
+bool cli_one_of_stdin(const struct cli_command *command, const char *names,
+                      const char *const *paths, size_t count)
+{
+    size_t times = 0;
+    for (size_t i = 0; i < count; i++)
+        times += paths[i] != NULL && strcmp(paths[i], "-") == 0;
+    if (times > 1)
+        cli_trouble(command,
+                    "standard input can be read only once: only one of %s can be -",
+                    names);
+    return times <= 1;
+}
+
 bool cli_write(const struct cli_command *command, struct buf *out)
 {
     if (out->failed) {

@@ -106,6 +106,11 @@ bool cli_read(const struct cli_command *command, const char *path, struct buf *o
 bool cli_one_stdin(const struct cli_command *command, const char *policy,
                    char *const *paths, size_t count);
 
+/* The same of what `count` options say, NULL where one was not given: only one of `names`
+ * can be "-". */
+bool cli_one_of_stdin(const struct cli_command *command, const char *names,
+                      const char *const *paths, size_t count);
+
 /* Writes the buffer to standard output and empties it. False, and said in one line, when
  * the buffer had failed or the other side does not take it (a closed pipe, a full disk).
  */

@@ -233,7 +233,11 @@ int cli_status(int argc, char **argv)
     char **rest = cli_arguments(&cli, &count);
     if (count > 0)
         return cli_trouble(&command, "%s: no argument is expected", rest[0]);
-    if (flags.wish.token_file != NULL && flags.wish.nvcf_url == NULL)
-        return cli_trouble(&command, "--token-file needs --nvcf-url URL as well");
+    const char *alone = flags.wish.nvcf_url != NULL     ? NULL
+                        : flags.wish.token_file != NULL ? "--token-file"
+                        : flags.wish.nvcf_ca != NULL    ? "--nvcf-ca"
+                                                        : NULL;
+    if (alone != NULL)
+        return cli_trouble(&command, "%s needs --nvcf-url URL as well", alone);
     return show(&flags);
 }

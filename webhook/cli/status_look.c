@@ -8,6 +8,7 @@
 #include "admit/judge.h"
 #include "admit/object.h"
 #include "policy/policy_file.h"
+#include "util/file.h"
 
 #define LIST_MAXIMUM (64u * 1024u * 1024u)
 #define ASK_MS       15000u
@@ -40,8 +41,8 @@ bool status_look_policy(struct status *status, struct err *err)
     NRW_AUTO_BUF struct buf file;
     buf_init(&file, POLICY_FILE_MAX_BYTES);
     if (wish->policy_file != NULL) {
-        if (!cli_read(status->command, wish->policy_file, &file))
-            return err_set(err, ERR_IO, "no policy to compare with");
+        if (!file_read(wish->policy_file, &file, err))
+            return false;
         status->policy_present = true;
         return take_policy(status, buf_view(&file), err);
     }
