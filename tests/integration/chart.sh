@@ -226,6 +226,31 @@ with_helm() {
     refused "$v: a cluster that is too old" 'kubeVersion|incompatible' --kube-version 1.25.0
 }
 
+# docs/OPERATIONS.md, "As a Helm post-renderer": as it stands there, in a folder with policy.yaml.
+post_rendered() { # RELEASE-VALUE…
+    local flags=(--post-renderer nvcf-registry)
+    [[ $v != v3.* ]] || flags=(--post-renderer nvcf-registry-webhook
+        --post-renderer-args=review --post-renderer-args=-ppolicy.yaml --post-renderer-args=-opatched)
+    (cd "$WORK/post" && PATH=$WORK/post/bin:$PATH HELM_PLUGINS=$WORK/post/plugins HELM_CACHE_HOME=$WORK/post/cache \
+        "$HELM" template api "$root/tests/e2e/charts/helm-nvcf-api" -n nvcf "${flags[@]}" "$@")
+}
+post_renderer() {
+    local v plugin=$WORK/post/plugins/nvcf-registry
+    v=$("$HELM" version --template '{{.Version}}')
+    rm -rf "$WORK/post"
+    mkdir -p "$WORK/post/bin" "$WORK/post/plugins"
+    make_policy "$WORK/post/policy.yaml"
+    ln -s "$NRW_BIN" "$WORK/post/bin/nvcf-registry-webhook"
+    if [[ $v != v3.* ]]; then
+        mkdir "$plugin"
+        sed -n '/^# plugin.yaml$/,/^```$/p' "$root/docs/OPERATIONS.md" | sed '$d' >"$plugin/plugin.yaml"
+    fi
+    exits "$v: as a post-renderer" 0 post_rendered
+    like "$v: it gives Helm what would be admitted" 'value: registry.corp.example' "$(cat "$BODY")"
+    exits "$v: and ends it when something is denied" 1 post_rendered --set-string \
+        api.env.NVCF_REGISTRIES_RECOGNIZED_CONTAINER_DOCKER_HOSTNAME=mirror.corp.example
+}
+
 documented() {
     local key
     for key in $(python3 - "$chart/values.yaml" <<'END'
@@ -282,6 +307,6 @@ elif [ -z "$(find_helms)" ]; then
     skip "chart" "no Helm here; tests/e2e/tools/build.sh helm3 helm4 fetches both"
 else
     documented
-    while read -r HELM; do with_helm; done < <(find_helms)
+    while read -r HELM; do with_helm; post_renderer; done < <(find_helms)
 fi
 finish
