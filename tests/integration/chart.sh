@@ -277,6 +277,9 @@ metrics_are_there() {
     while read -r name; do
         like "there is a metric $name" "^$name\$" "$have"
     done < <(cat "$chart"/files/* | grep -oE '(nvcf_registry_webhook|process)_[a-z_0-9]+' | sed 's/_bucket$//' | sort -u)
+    while read -r name; do
+        like "docs/OPERATIONS.md has $name" "\`$name\`" "$(sed -n '/^## Metrics/,/^## /p' "$root/docs/OPERATIONS.md" | sed '1d;$d')"
+    done < <(sed -n 's/^nvcf_registry_webhook_//p' <<<"$have")
     stop_server
 }
 

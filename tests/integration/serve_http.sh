@@ -51,6 +51,22 @@ like "the log names the object and not what is in it" \
     '"endpoint":"mutate".*"namespace":"nvcf","name":"api-helm-nvcf-api","operation":"CREATE"' "$(cat "$SERVER_LOG")"
 unlike "no value of a variable in the log" 'us-west-2' "$(cat "$SERVER_LOG")"
 
+# --- every decision is counted under its own word --------------------------------------------
+of() { jq -c "$2" "$review" >"$WORK/$1.json" && post /mutate "$WORK/$1.json"; } # WORD FILTER
+takeover='.request.object.spec.template.spec.containers[0].env +=
+    [{name: "NVCF_REGISTRIES_RECOGNIZED_CONTAINER_DOCKER_HOSTNAME", value: "mirror.corp.example"}]'
+of deny "$takeover"
+of ratchet "$takeover | .request.operation = \"UPDATE\" | .request.oldObject = .request.object"
+is "what was there before is no denial" true "$(json .response.allowed)"
+of skip '.request.operation = "DELETE"'
+counted() { # WORD OPERATION
+    metric "nvcf_registry_webhook_admission_requests_total{endpoint=\"mutate\",kind=\"Deployment\",operation=\"$2\",decision=\"$1\",dry_run=\"false\"}"
+}
+is "deny is counted" 1 "$(counted deny CREATE || true)"
+is "ratchet is counted" 1 "$(counted ratchet UPDATE || true)"
+is "skip is counted" 1 "$(counted skip DELETE || true)"
+unlike "and none as another" 'decision="other"' "$(curl -fsS "$METRICS_URL/metrics")"
+
 # --- what is wrong ----------------------------------------------------------------------
 get /nothing
 error "unknown path" 404

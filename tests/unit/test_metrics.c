@@ -68,6 +68,32 @@ static void one_of_each(struct metrics *metrics)
     metrics_kube_request(metrics, "PROPFIND", "widgets", 299);
 }
 
+/* What admit/ and app/ call a decision has a series of its own. */
+static void decisions_by_their_word(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"allow",   "patch", "deny",  "audit",
+                                        "ratchet", "skip",  "error", "unavailable"};
+    struct metrics *metrics = metrics_new("1", "c");
+    struct buf out;
+    assert_non_null(metrics);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        metrics_admission(metrics, METRICS_MUTATE, STR("Deployment"), STR("UPDATE"),
+                          words[i], false, 1000);
+    expose(metrics, &out);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        char want[256];
+        snprintf(want, sizeof(want),
+                 P "admission_requests_total{endpoint=\"mutate\",kind=\"Deployment\","
+                   "operation=\"UPDATE\",decision=\"%s\",dry_run=\"false\"} 1",
+                 words[i]);
+        assert_has(&out, want);
+    }
+    assert_has_not(&out, "decision=\"other\"");
+    buf_done(&out);
+    metrics_free(metrics);
+}
+
 static const char *const lines[] = {
 
     P "admission_requests_total{endpoint=\"mutate\",kind=\"Deployment\","
@@ -331,10 +357,15 @@ static void promtool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_and_values), cmocka_unit_test(nothing_yet),
-        cmocka_unit_test(process_values),   cmocka_unit_test(label_sets_are_bounded),
-        cmocka_unit_test(threads),          cmocka_unit_test(allocations_fail),
-        cmocka_unit_test(nowhere_to_count), cmocka_unit_test(promtool),
+        cmocka_unit_test(names_and_values),
+        cmocka_unit_test(nothing_yet),
+        cmocka_unit_test(process_values),
+        cmocka_unit_test(label_sets_are_bounded),
+        cmocka_unit_test(threads),
+        cmocka_unit_test(allocations_fail),
+        cmocka_unit_test(nowhere_to_count),
+        cmocka_unit_test(promtool),
+        cmocka_unit_test(decisions_by_their_word),
     };
     return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
 }

@@ -34,8 +34,9 @@ static const char *const truths[] = {"false", "true"};
 static const char *const kinds[] = {"Deployment", "ConfigMap", "other"};
 static const char *const operations[] = {"CREATE", "UPDATE", "DELETE", "CONNECT",
                                          "other"};
-static const char *const decisions[] = {"allow", "patch", "deny",        "audit",
-                                        "skip",  "error", "unavailable", "other"};
+static const char *const decisions[] = {"allow", "patch",       "deny",
+                                        "audit", "ratchet",     "skip",
+                                        "error", "unavailable", "other"};
 static const char *const http_codes[] = {"400", "403", "404", "405", "408",  "411",
                                          "413", "414", "415", "417", "429",  "431",
                                          "500", "501", "503", "505", "other"};
