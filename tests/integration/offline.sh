@@ -64,6 +64,23 @@ refused "status: no such policy" 'cannot open absent: No such file' \
     "$NRW_BIN" status --kubeconfig away.kubeconfig --policy-file absent
 refused "status: a CA for an API that is not asked" 'nvcf-ca needs --nvcf-url' \
     "$NRW_BIN" status --kubeconfig away.kubeconfig --nvcf-ca absent
+# Nobody can type a passphrase: whoever asks for one waits, or crashes.
+make_cert "$CERTS" client
+openssl ec -in "$CERTS/client.key" -aes128 -passout pass:secret -out locked.key 2>/dev/null
+openssl pkcs8 -topk8 -in "$CERTS/client.key" -passout pass:secret -out locked8.key
+sed '2i Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n' "$CERTS/client.crt" >locked.crt
+client() { # SERVER CERTIFICATE KEY: status with them
+    sed -e "s|server: .*}}|server: '$1', certificate-authority: $CERTS/ca.crt}}|" \
+        -e "s|token: none|client-certificate: $2, client-key: $3|" away.kubeconfig >client.kubeconfig
+    timeout 10 "$NRW_BIN" status --kubeconfig client.kubeconfig
+}
+refused "status: a key with a passphrase" 'locked.key: the client key has a passphrase' client https://127.0.0.1:1 "$CERTS/client.crt" locked.key
+refused "status: the same as PKCS#8" 'locked8.key: the client key has a passphrase' client https://127.0.0.1:1 "$CERTS/client.crt" locked8.key
+refused "status: a certificate with one" 'locked.crt: the client certificate has a passphrase' client https://127.0.0.1:1 locked.crt "$CERTS/client.key"
+start_server --drain-seconds 0
+refused "status: another's key" "https://localhost:$PORT: the client certificate or its key is damaged, or the two do not belong together" \
+    client "https://localhost:$PORT" "$CERTS/client.crt" "$CERTS/tls.key"
+stop_server
 exits "certs: a certificate" 0 "$NRW_BIN" certs issue --dns-name localhost --keep-ca-key --out-dir tls
 refused "certs show: standard input twice" 'read only once' from tls/ca.crt "$NRW_BIN" certs show - -
 refused "certs verify: standard input twice" 'read only once: only one of .*--ca' \

@@ -72,6 +72,14 @@ static bool check(enum kind kind, struct str text, const char *where, struct err
                        "cannot be in a token",
                        where);
     }
+    /* What is locked would make libcurl ask a terminal, or crash for want of one. */
+    if (str_find(text, STR("-----BEGIN ENCRYPTED ")) < text.n ||
+        str_find(text, STR("Proc-Type:")) < text.n)
+        return err_set(err, ERR_INVALID,
+                       "%s: the %s has a passphrase, and nobody can type it here; write "
+                       "it without one%s",
+                       where, wanted[kind].is,
+                       kind == KIND_KEY ? ": openssl pkey -in OLD -out NEW" : "");
     if (str_find(text, str_of(wanted[kind].must_hold)) < text.n &&
         memchr(text.p, '\0', text.n) == NULL)
         return true;
@@ -208,6 +216,8 @@ static CURLcode set_tls(const struct credentials *credentials, CURL *easy)
         code = set_blob(easy, CURLOPT_SSLCERT_BLOB, all[KIND_CERT].value);
     if (code == CURLE_OK)
         code = set_blob(easy, CURLOPT_SSLKEY_BLOB, all[KIND_KEY].value);
+    if (code == CURLE_OK) /* any will do: without one it would be asked for */
+        code = curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
     return code;
 }
 

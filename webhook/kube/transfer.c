@@ -195,6 +195,10 @@ static bool not_reached(struct transfer *transfer, const struct kube_request *re
         return err_set(err, ERR_LIMIT,
                        "cannot %s %.*s: the answer is larger than %zu bytes", verb,
                        STR_ARG(buf_view(&what)), transfer->body->maximum);
+    case CURLE_SSL_CERTPROBLEM: /* libcurl names the buffer, and OpenSSL's errors */
+        why = "the client certificate or its key is damaged, or the two do not belong "
+              "together";
+        break;
     case CURLE_ABORTED_BY_CALLBACK:
         why = "the program is ending";
         break;
