@@ -64,6 +64,17 @@ refused "status: no such policy" 'cannot open absent: No such file' \
     "$NRW_BIN" status --kubeconfig away.kubeconfig --policy-file absent
 refused "status: a CA for an API that is not asked" 'nvcf-ca needs --nvcf-url' \
     "$NRW_BIN" status --kubeconfig away.kubeconfig --nvcf-ca absent
+nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+chmod 755 "$WORK" # for nobody, who may look at all but a home that is closed
+if [ "$(id -u)" = 0 ] && nobody "$NRW_BIN" version >/dev/null 2>&1 && nobody test -r "$POLICY"; then
+    mkdir -m 700 home
+    mkdir home/.kube
+    cp away.kubeconfig home/.kube/config
+    refused "status: a home that is closed to us" 'cannot open .*home/.kube/config: Permission denied' \
+        nobody env -i HOME="$WORK/home" "$NRW_BIN" status
+else
+    skip "status: a home that is closed to us" "needs root, setpriv, and a program that others may run"
+fi
 # Nobody can type a passphrase: whoever asks for one waits, or crashes.
 make_cert "$CERTS" client
 openssl ec -in "$CERTS/client.key" -aes128 -passout pass:secret -out locked.key 2>/dev/null

@@ -70,6 +70,7 @@ unlike "and none as another" 'decision="other"' "$(curl -fsS "$METRICS_URL/metri
 # --- what is wrong ----------------------------------------------------------------------
 get /nothing
 error "unknown path" 404
+like "what is served, and where" '^\{"error":"not found: POST /mutate and /validate by HTTPS only, GET /healthz' "$(cat "$BODY")"
 post /mutate/ "$review"
 error "trailing slash" 404
 get "/$(printf 'a%.0s' {1..3000})"

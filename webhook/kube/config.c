@@ -2,6 +2,7 @@
  * credentials.c keeps what is behind their files current. */
 #include "kube/config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -308,7 +309,8 @@ struct kube_config *kube_config_find(const char *path, const char *context,
         err_nomem(err);
         return NULL;
     }
-    if (access(standard, F_OK) == 0)
+    bool absent = access(standard, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
+    if (!absent)
         return kube_config_from_file(standard, context, err);
     struct err reason = {0};
     struct kube_config *config = kube_config_in_cluster(&reason);

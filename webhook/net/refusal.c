@@ -13,8 +13,8 @@ static const struct refusal {
     {400, "Bad Request",
      STR("{\"error\":\"bad request: not a well-formed HTTP/1.1 request\"}\n")},
     {404, "Not Found",
-     STR("{\"error\":\"not found: POST /mutate and /validate, GET /healthz, /readyz, "
-         "/metrics and /version are served\"}\n")},
+     STR("{\"error\":\"not found: POST /mutate and /validate by HTTPS only, GET "
+         "/healthz, /readyz, /metrics and /version are served\"}\n")},
     {405, "Method Not Allowed",
      STR("{\"error\":\"method not allowed: the header Allow names those that are\"}\n")},
     {408, "Request Timeout",
