@@ -63,6 +63,11 @@ refused "client CA is junk" 1 'tls.crt, [^ ]*tls.key, [^ ]*junk: client CA' "${g
 refused "client CA is empty" 1 'empty: the client CA is empty' "${good[@]}" --client-ca "$WORK/empty"
 refused "and where the certificate comes without it" 1 'client CA' --policy-file "$WORK/policy.yaml" --demo --client-ca "$WORK/empty"
 
+exits "too few descriptors" 2 timeout 10 bash -c 'ulimit -n 8; exec "$@"' - "$NRW_BIN" serve "${good[@]}"
+like "too few descriptors: says so" 'Too many open files' "$(tail -1 "$BODY")"
+KUBERNETES_SERVICE_HOST=10.0.0.1 KUBERNETES_SERVICE_PORT='' refused "half a pod" 2 'not a pod .KUBERNETES_SERVICE_PORT is not set' \
+    --demo --policy-configmap a/b
+
 start_server --drain-seconds 0
 refused "port in use" 2 "listen.*$PORT.*in use" "${good[@]}" --listen "127.0.0.1:$PORT"
 refused "metrics port in use" 2 "metrics-listen.*in use" "${good[@]}" --metrics-listen "127.0.0.1:$METRICS_PORT"

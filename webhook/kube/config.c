@@ -209,10 +209,12 @@ struct kube_config *kube_config_in_cluster(struct err *err)
 {
     const char *host = getenv("KUBERNETES_SERVICE_HOST");
     const char *port = getenv("KUBERNETES_SERVICE_PORT");
-    if (host == NULL || port == NULL || host[0] == '\0' || port[0] == '\0') {
+    const char *missing = host == NULL || host[0] == '\0'   ? "KUBERNETES_SERVICE_HOST"
+                          : port == NULL || port[0] == '\0' ? "KUBERNETES_SERVICE_PORT"
+                                                            : NULL;
+    if (missing != NULL) {
         err_set(err, ERR_NOT_FOUND,
-                "this is not a pod (KUBERNETES_SERVICE_HOST is not set); give "
-                "--kubeconfig FILE");
+                "this is not a pod (%s is not set); give --kubeconfig FILE", missing);
         return NULL;
     }
     return kube_config_in_cluster_from(host, port, KUBE_SERVICE_ACCOUNT_DIR, err);

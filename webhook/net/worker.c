@@ -512,8 +512,10 @@ bool worker_init(struct worker *worker, struct net_server *server, unsigned inde
         !listen_to(worker, &worker->wake_fd) || !listen_to(worker, &worker->listen_fd) ||
         !listen_to(worker, &worker->metrics_fd))
         return err_errno(err, errno, "worker %u cannot be set up", index);
+    errno = 0; /* it does not say why, but the kernel may have */
     if (!http_start(worker, server->max_connections + SPARE_CONNECTIONS * 3))
-        return err_set(err, ERR_INTERNAL, "libmicrohttpd does not start");
+        return errno != 0 ? err_errno(err, errno, "libmicrohttpd does not start")
+                          : err_set(err, ERR_INTERNAL, "libmicrohttpd does not start");
     return true;
 }
 
