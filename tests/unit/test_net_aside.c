@@ -10,6 +10,7 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -441,6 +442,89 @@ static void it_is_the_last_to_run(void **state)
     assert_true(world_free(w));
 }
 
+/* Handlers that take as long as the test says. */
+static struct {
+    enum net_handled (*usual)(void *context, const struct net_request *request,
+                              struct net_response *response);
+    sem_t go, entered; /* POST /slow, in a worker */
+    sem_t go_aside;    /* each one that is answered aside */
+} gates;
+
+static enum net_handled gated(void *context, const struct net_request *request,
+                              struct net_response *response)
+{
+    if (request->said == NET_ANSWERED && str_eq(request->path, STR("/aside")))
+        return NET_LONG;
+    if (request->said != NET_ANSWERED) {
+        struct peer_counts *counts = context;
+        atomic_fetch_add(&counts->aside_ever, 1);
+        sem_wait(&gates.go_aside);
+        buf_str(&response->body, request->body);
+        return NET_ANSWERED;
+    }
+    if (str_eq(request->path, STR("/slow"))) {
+        sem_post(&gates.entered);
+        sem_wait(&gates.go);
+    }
+    return gates.usual(context, request, response);
+}
+
+static void with_gates(struct net_options *options)
+{
+    options->threads = 1;
+    gates.usual = options->handlers.handle;
+    options->handlers.handle = gated;
+    sem_init(&gates.go, 0, 0);
+    sem_init(&gates.entered, 0, 0);
+    sem_init(&gates.go_aside, 0, 0);
+}
+
+/* While some that came back at once are dealt with, two in a turn, another one comes: its
+ * wake-up is spent by the turn that deals with the last of those. */
+static void who_comes_back_behind_others_is_not_left(void **state)
+{
+    (void)state;
+    enum { COUNT = 4, HELD = 2 };
+    struct world *w = world_new(with_gates);
+    struct peer *peers[COUNT], *held[HELD];
+    for (int i = 0; i < COUNT; i++) {
+        peers[i] = peer_dial(w);
+        assert_int_equal(peer_echo(peers[i], "{}", 2, NULL), 200);
+    }
+    for (int i = 0; i < HELD; i++) {
+        held[i] = peer_dial(w);
+        assert_int_equal(peer_echo(held[i], "{}", 2, NULL), 200);
+    }
+    for (int i = 0; i < COUNT; i++) { /* in this order */
+        assert_true(peer_post(peers[i], "/aside", "{}", 2));
+        begun(w, 1);
+        usleep(20000);
+    }
+    assert_true(peer_post(held[0], "/slow", "{}", 2));
+    sem_wait(&gates.entered); /* the worker does nothing else … */
+    for (int i = 0; i < COUNT - 1; i++)
+        sem_post(&gates.go_aside);
+    begun(w, COUNT); /* … while all but the last one come back, … */
+    assert_true(peer_post(held[1], "/slow", "{}", 2));
+    usleep(1100000); /* … and looks at deadlines when it has done so, not later */
+    sem_post(&gates.go);
+    sem_wait(&gates.entered); /* two of them are dealt with */
+    sem_post(&gates.go_aside);
+    usleep(50000); /* the last one is back */
+    int64_t from = clock_mono_millis();
+    sem_post(&gates.go);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(echoed(peers[i], "{}", 2), 200);
+    assert_in_range(clock_mono_millis() - from, 0, 300);
+    for (int i = 0; i < COUNT; i++)
+        peer_close(peers[i]);
+    for (int i = 0; i < HELD; i++) {
+        assert_int_equal(echoed(held[i], "{}", 2), 200);
+        peer_close(held[i]);
+    }
+    assert_true(world_free(w));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -458,6 +542,7 @@ int main(void)
         cmocka_unit_test(two_threads),
         cmocka_unit_test(nobody_waits_for_ever),
         cmocka_unit_test(who_has_gone_is_left_out),
+        cmocka_unit_test(who_comes_back_behind_others_is_not_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -363,7 +363,7 @@ static bool something_to_do(const struct worker *worker)
 {
     return worker->first.head != NULL || worker->rest.head != NULL ||
            worker->queue != NULL || worker->scrap != NULL || worker->http_pending ||
-           worker->returned != NULL;
+           worker->returned != NULL || atomic_load(&worker->back) != NULL;
 }
 
 static bool wait_for_events(struct worker *worker)

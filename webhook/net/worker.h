@@ -48,12 +48,14 @@ struct worker {
     uint64_t accept_at;              /* … to be let in after so many of `rest` */
     uint64_t go_on_at;               /* likewise, of `queue` */
     struct conn *queue, *queue_last; /* with a pipelined request, to go on in turn */
-    _Atomic(struct conn *) back;     /* what comes back from the threads aside; … */
-    struct conn *returned;           /* … and was taken, by exchange.next_aside */
-    unsigned lent;                   /* to them */
-    unsigned count;                  /* of `all` on the TLS listener */
-    unsigned plain_count;            /* and on the metrics listener */
-    unsigned silent_count;           /* of `silent` */
+    /* What comes back from the threads aside. That it wakes us says no more than look:
+     * the wake-up may be spent by a turn that still deals with those before. */
+    _Atomic(struct conn *) back;
+    struct conn *returned; /* what was taken of it, by exchange.next_aside */
+    unsigned lent;         /* to them */
+    unsigned count;        /* of `all` on the TLS listener */
+    unsigned plain_count;  /* and on the metrics listener */
+    unsigned silent_count; /* of `silent` */
     unsigned peak;         /* of all, since memory was last given back to the system */
     struct scrap *scrap;   /* bodies that are being given back: http.c */
     size_t small;          /* bytes of small bodies, and of the beginnings of others */
