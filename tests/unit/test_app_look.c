@@ -9,6 +9,11 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
 
 #include "admit/config_maps.h"
 #include "tests/unit/support/cluster_fixture.h"
@@ -498,6 +503,71 @@ static void memory_that_is_refused_is_not_absence(void **state)
     assert_in_range(lost, 20, 300);
 }
 
+/* --- a large review, in a thread that is the last to run ---------------------------- */
+
+static _Atomic pthread_t asking;
+static atomic_bool held;
+
+/* What it is when others have the processors. */
+static void hold(int signal_number)
+{
+    (void)signal_number;
+    const struct timespec longer = {.tv_nsec = 700000000};
+    atomic_store(&held, true);
+    nanosleep(&longer, NULL);
+}
+
+/* It has no time from here on, while the API server answers at once. */
+static bool hold_who_asks(void *context, const char *method, const char *url,
+                          const char *body, unsigned *ret_status, char **ret_body)
+{
+    (void)context, (void)method, (void)body, (void)ret_status, (void)ret_body;
+    if (strcmp(url, MAPS "/extra") == 0) {
+        assert_int_equal(pthread_kill(atomic_load(&asking), SIGUSR1), 0);
+        assert_true(AWAIT(atomic_load(&held)));
+    }
+    return false;
+}
+
+struct large {
+    struct fixture *it;
+    const char *body, *said;
+};
+
+static void *ask(void *opaque)
+{
+    struct large *large = opaque;
+    atomic_store(&asking, pthread_self());
+    large->said = fixture_answered(large->it, ADMIT_MUTATE, large->body);
+    return NULL;
+}
+
+/* Whoever keeps the workers busy would otherwise make a warning of a denial: the thread
+ * for large reviews has what they leave, and the API server half a second. */
+static void who_has_no_time_is_told_all_the_same(void **state)
+{
+    struct fixture *it = *state;
+    fixture_start_with(it, LIST(""), 0);
+    api_set(it->server, "GET " MAPS "/extra", 200,
+            MAP("nvcf", "extra", "2", "{\"REMOTE_CONFIG_NAME\":\"special\"}"));
+    api_set(it->server, "GET " MAPS "/special", 200,
+            MAP("nvcf", "special", "2", TAKEOVER));
+    api_set(it->server, "GET " MAPS "/special-ncp", 404, "{}");
+    api_set_hook(it->server, hold_who_asks, NULL);
+    NRW_AUTO_BUF struct buf body;
+    buf_init(&body, 1u << 20);
+    buf_printf(&body, "%300000s%s", "", fixture_body("", FROM("extra")));
+    struct large large = {.it = it, .body = body.data};
+    const struct sigaction action = {.sa_handler = hold};
+    assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, ask, &large), 0);
+    pthread_join(thread, NULL);
+    api_set_hook(it->server, NULL, NULL);
+    assert_true(atomic_load(&held));
+    assert_string_equal(large.said, "collision");
+}
+
 #define LOOK_TEST(name)                                                                  \
     cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
 
@@ -519,6 +589,7 @@ int main(void)
         LOOK_TEST(what_is_cached_needs_no_confirmation),
         LOOK_TEST(without_a_list_nothing_is_absent),
         LOOK_TEST(memory_that_is_refused_is_not_absence),
+        LOOK_TEST(who_has_no_time_is_told_all_the_same),
     };
     if (!api_tests_begin())
         return 1;

@@ -125,7 +125,8 @@ static bool confirm(struct handlers *handlers, const struct admit_input *input,
                     struct admit_outcome *outcome, struct err *err)
 {
     struct cluster_look look = {.bytes_maximum = in_turn ? LOOK_LARGE : LOOK_SMALL,
-                                .weight_maximum = arena->maximum};
+                                .weight_maximum = arena->maximum,
+                                .apart = in_turn};
     struct admit_input again = *input;
     NRW_AUTO_CONFIG_MAPS struct config_maps *fresh = NULL;
     bool good = true;

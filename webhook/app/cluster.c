@@ -9,6 +9,7 @@
 #include "admit/config_maps.h"
 #include "admit/object.h"
 #include "admit/remote_maps.h"
+#include "app/errand.h"
 #include "app/reconcile.h"
 #include "app/self_check.h"
 #include "certs/rotate.h"
@@ -19,7 +20,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-#define CONFIRM_MS  500u
+#define CONFIRM_MS  500
 #define PLACE_BYTES 256u /* a namespace has 63, a name 253 bytes at most */
 #define NOTE_BYTES  1024u
 
@@ -31,6 +32,7 @@ struct cluster {
     struct kube_events *events;
     struct rotate *rotate;
     struct reconcile *reconcile;
+    struct errand *errand; /* for those looks that are to be made apart */
     char policy_namespace[PLACE_BYTES], policy_name[PLACE_BYTES];
     char secret_namespace[PLACE_BYTES], secret_name[PLACE_BYTES];
     char instance[128];
@@ -246,40 +248,75 @@ static void lose(struct cluster_look *look, size_t first, struct config_maps **f
     *fresh = NULL;
 }
 
-struct config_maps *cluster_confirm(struct cluster *cluster, struct cluster_look *look,
-                                    const struct config_maps *known,
-                                    struct str name_space, const struct str *names,
-                                    size_t count)
+/* One round of looks: what is asked for, and what came of it. */
+struct round {
+    struct cluster *cluster;
+    struct cluster_look *look;
+    const struct config_maps *known;
+    struct str name_space;
+    const struct str *names;
+    size_t count;
+    struct config_maps *fresh; /* NULL: nothing is newer */
+};
+
+static void look_for(struct round *round, const char *place)
 {
-    char place[PLACE_BYTES];
+    struct cluster_look *look = round->look;
     struct live *live = &look->live;
-    look->untold = false;
-    if (look->deadline == 0)
-        look->deadline = clock_mono_millis() + CONFIRM_MS;
-    if (name_space.n >= sizeof(place))
-        return NULL;
-    snprintf(place, sizeof(place), "%.*s", STR_ARG(name_space));
-    struct config_maps *fresh = config_maps_copy(known);
+    struct config_maps *fresh = config_maps_copy(round->known);
     const size_t first = live->count;
     bool newer = false;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < round->count; i++) {
         json_t *object = NULL;
-        if (!may_ask(look, names[i]))
+        if (!may_ask(look, round->names[i]))
             continue;
         enum live_told *told = &live->told[live->count - 1];
-        *told =
-            fresh != NULL ? ask(cluster, look, place, names[i], &object) : LIVE_NO_MEMORY;
-        newer =
-            newer || (object != NULL && config_maps_differ(known, name_space, object));
-        if (object != NULL && !config_maps_add(fresh, name_space, object))
+        *told = fresh != NULL ? ask(round->cluster, look, place, round->names[i], &object)
+                              : LIVE_NO_MEMORY;
+        newer = newer || (object != NULL &&
+                          config_maps_differ(round->known, round->name_space, object));
+        if (object != NULL && !config_maps_add(fresh, round->name_space, object))
             lose(look, first, &fresh);
         json_decref(object);
         look->untold = look->untold || (*told != LIVE_THERE && *told != LIVE_ABSENT);
     }
     if (newer)
-        return fresh;
-    config_maps_free(fresh);
-    return NULL;
+        round->fresh = fresh;
+    else
+        config_maps_free(fresh);
+}
+
+static void run_round(void *context)
+{
+    struct round *round = context;
+    struct cluster_look *look = round->look;
+    char place[PLACE_BYTES];
+    look->untold = false;
+    if (round->name_space.n >= sizeof(place))
+        return;
+    snprintf(place, sizeof(place), "%.*s", STR_ARG(round->name_space));
+    int64_t began = clock_mono_millis();
+    look->deadline = began + CONFIRM_MS - look->spent;
+    look_for(round, place);
+    look->spent += clock_mono_millis() - began;
+}
+
+struct config_maps *cluster_confirm(struct cluster *cluster, struct cluster_look *look,
+                                    const struct config_maps *known,
+                                    struct str name_space, const struct str *names,
+                                    size_t count)
+{
+    struct round round = {.cluster = cluster,
+                          .look = look,
+                          .known = known,
+                          .name_space = name_space,
+                          .names = names,
+                          .count = count};
+    if (look->apart)
+        errand_run(cluster->errand, run_round, &round);
+    else
+        run_round(&round);
+    return round.fresh;
 }
 
 /* --- certificates ---------------------------------------------------------------------
@@ -474,7 +511,9 @@ static bool build(struct cluster *cluster, struct err *err)
         .needed = remote_maps_kept,
     };
     cluster->sources = kube_sources_new(cluster->loop, &sources, err);
+    cluster->errand = errand_new("asks", err);
     return cluster->events != NULL && cluster->sources != NULL &&
+           cluster->errand != NULL &&
            (!options->reconcile ||
             (cluster->reconcile = reconcile_new(cluster->client, cluster->loop,
                                                 cluster->setup.publish->snapshots,
@@ -512,6 +551,7 @@ void cluster_free(struct cluster *cluster)
         kube_client_stop(cluster->client);
     if (cluster->loop != NULL)
         kube_loop_stop(cluster->loop);
+    errand_free(cluster->errand);
     reconcile_free(cluster->reconcile);
     rotate_free(cluster->rotate);
     if (cluster->sources != NULL)

@@ -41,16 +41,18 @@ void cluster_policy_changed(struct cluster *cluster, const struct policy *policy
 void cluster_tell(struct cluster *cluster, const struct admit_outcome *outcome);
 
 /* What was asked for one review, in all rounds together: each name once, so many of them,
- * within 500 ms and the maxima. The others stay as unknown (or as old) as they are, and
+ * within the maxima and 500 ms, in which what is done between them does not count. The
+ * others stay as unknown (or as old) as they are, and
  * `live` has why. The rest starts as zeros; borrows the names. */
 struct cluster_look {
     size_t bytes_maximum;  /* of the answers, and … */
     size_t weight_maximum; /* … of what is made of them (util/json_weight.h) */
+    bool apart;            /* in a thread for it: the one that asks may have no time */
     struct live live;
     size_t bytes, weight;
-    bool limited; /* one was not read because of the maxima */
-    bool untold;  /* the last time one was not told of, or not asked for */
-    int64_t deadline;
+    bool limited;            /* one was not read because of the maxima */
+    bool untold;             /* the last time one was not told of, or not asked for */
+    int64_t deadline, spent; /* ms */
 };
 
 /* These ConfigMaps, read live, with all others as they are in `known`: NULL when nothing

@@ -107,7 +107,7 @@ const char *fixture_answered(struct fixture *it, enum admit_endpoint endpoint,
     return opaque ? "opaque" : "yes";
 }
 
-const char *fixture_allowed_by(struct fixture *it, const char *env, const char *env_from)
+const char *fixture_body(const char *env, const char *env_from)
 {
     static char body[8192];
     snprintf(body, sizeof(body),
@@ -120,7 +120,12 @@ const char *fixture_allowed_by(struct fixture *it, const char *env, const char *
              "{\"template\":{\"spec\":{\"containers\":[{\"name\":\"helm-nvcf-api\","
              "\"env\":[%s],\"envFrom\":[%s]}]}}}}}}",
              env, env_from);
-    return fixture_answered(it, ADMIT_MUTATE, body);
+    return body;
+}
+
+const char *fixture_allowed_by(struct fixture *it, const char *env, const char *env_from)
+{
+    return fixture_answered(it, ADMIT_MUTATE, fixture_body(env, env_from));
 }
 
 void fixture_start_with(struct fixture *it, const char *list, size_t count)

@@ -57,7 +57,9 @@ bool fixture_has_maps(struct fixture *it, size_t count);
  * "collision", "denied: opaque" or "denied". */
 const char *fixture_answered(struct fixture *it, enum admit_endpoint endpoint,
                              const char *body);
-/* The same of a new Deployment with these entries of env and envFrom. */
+/* The review of a new Deployment with these entries of env and envFrom, until the next
+ * call; what is said of it. */
+const char *fixture_body(const char *env, const char *env_from);
 const char *fixture_allowed_by(struct fixture *it, const char *env, const char *env_from);
 
 #endif
