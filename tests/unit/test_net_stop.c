@@ -7,6 +7,7 @@
 
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,78 @@ static void stopping_in_time(void **state)
     assert_true(world_free(w));
 }
 
+/* A handler that takes as long as the test says. */
+static struct {
+    enum net_handled (*usual)(void *context, const struct net_request *request,
+                              struct net_response *response);
+    sem_t entered, go;
+} gate;
+
+static enum net_handled gated(void *context, const struct net_request *request,
+                              struct net_response *response)
+{
+    if (str_eq(request->path, STR("/size"))) {
+        sem_post(&gate.entered);
+        sem_wait(&gate.go);
+    }
+    return gate.usual(context, request, response);
+}
+
+static void with_a_gate(struct net_options *options)
+{
+    options->threads = 1;
+    gate.usual = options->handlers.handle;
+    options->handlers.handle = gated;
+    sem_init(&gate.entered, 0, 0);
+    sem_init(&gate.go, 0, 0);
+}
+
+static void *open_the_gate(void *nothing)
+{
+    usleep(100000); /* it is being stopped by then */
+    sem_post(&gate.go);
+    return nothing;
+}
+
+static void *run_quick(void *opaque)
+{
+    struct slow *quick = opaque;
+    struct peer *peer = peer_open(quick->world->client, quick->world->port);
+    if (peer != NULL)
+        quick->status = peer_echo(peer, "{}", 2, NULL);
+    peer_close(peer);
+    return NULL;
+}
+
+/* All who wait in the queue are taken in, not only as many as in one turn. */
+static void stopping_with_a_queue(void **state)
+{
+    (void)state;
+    enum { COUNT = 40 };
+    struct world *w = world_new(with_a_gate);
+    struct peer *peer = peer_dial(w);
+    assert_true(peer_post(peer, "/size", "{}", 2));
+    sem_wait(&gate.entered);
+    pthread_t threads[COUNT], opening;
+    struct slow quick[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        quick[i] = (struct slow){.world = w};
+        assert_int_equal(pthread_create(&threads[i], NULL, run_quick, &quick[i]), 0);
+    }
+    usleep(200000);
+    assert_int_equal(pthread_create(&opening, NULL, open_the_gate, NULL), 0);
+    world_stop(w, 10000);
+    pthread_join(opening, NULL);
+    int served = 0;
+    for (int i = 0; i < COUNT; i++) {
+        pthread_join(threads[i], NULL);
+        served += quick[i].status == 200;
+    }
+    assert_int_equal(served, COUNT);
+    peer_close(peer);
+    assert_true(world_free(w));
+}
+
 static void addresses(void **state)
 {
     (void)state;
@@ -145,9 +218,8 @@ static void addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(draining),
-        cmocka_unit_test(stopping),
-        cmocka_unit_test(stopping_in_time),
+        cmocka_unit_test(draining),         cmocka_unit_test(stopping),
+        cmocka_unit_test(stopping_in_time), cmocka_unit_test(stopping_with_a_queue),
         cmocka_unit_test(addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,9 +11,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/listen.h"
 #include "util/clock.h"
 
 #define ACCEPTS_MAXIMUM 16 /* per turn, so that those who are in get their turn too */
+#define ACCEPTS_AT_END  (LISTEN_BACKLOG + 1)
 #define PLAIN_MAXIMUM   64 /* probes and scrapes */
 #define SHED_MAXIMUM    16
 #define BATCH           4
@@ -257,8 +259,8 @@ static void take_in(struct worker *worker, int fd, bool plain)
 
 void worker_accept(struct worker *worker, int listen_fd, bool plain)
 {
-    for (int i = 0;
-         i < ACCEPTS_MAXIMUM && (i == 0 || clock_mono_nanos() < worker->slice_end); i++) {
+    const int most = worker->stopping ? ACCEPTS_AT_END : ACCEPTS_MAXIMUM;
+    for (int i = 0; i < most && (i == 0 || clock_mono_nanos() < worker->slice_end); i++) {
         int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             take_in(worker, fd, plain);

@@ -15,7 +15,6 @@
 /* Where memory is short. A usual request still fits, so that it needs no second turn. */
 #define SMALL_SEND_BUFFER    (16 * 1024)
 #define SMALL_RECEIVE_BUFFER (32 * 1024)
-#define BACKLOG              1024
 
 bool listen_parse(const char *text, struct listen_address *ret_address, struct err *err)
 {
@@ -98,7 +97,8 @@ static int try_open(struct listen_address *address, bool small)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0 ||
         (address->at.any.sa_family == AF_INET6 &&
          setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) != 0) ||
-        bind(fd, &address->at.any, address->size) != 0 || listen(fd, BACKLOG) != 0) {
+        bind(fd, &address->at.any, address->size) != 0 ||
+        listen(fd, LISTEN_BACKLOG) != 0) {
         int why = errno;
         close(fd);
         errno = why;

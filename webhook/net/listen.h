@@ -7,6 +7,9 @@
 
 #include "util/err.h"
 
+/* So many may wait to be taken in. */
+#define LISTEN_BACKLOG 1024
+
 struct listen_address {
     union {
         struct sockaddr any;

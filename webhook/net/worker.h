@@ -129,7 +129,8 @@ bool worker_adopt(struct worker *worker, struct conn *conn);
 
 /* --- accept.c ----------------------------------------------------------------- */
 
-/* Takes in what waits on a listener, within the limits and the slice. */
+/* Takes in what waits on a listener, within the limits and the slice; all of it when the
+ * worker is stopping. */
 void worker_accept(struct worker *worker, int listen_fd, bool plain);
 
 #endif
