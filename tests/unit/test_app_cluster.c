@@ -8,11 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <jansson.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "admit/config_maps.h"
 #include "app/cluster.h"
+#include "net/server.h"
 #include "tests/unit/support/cluster_fixture.h"
 #include "util/clock.h"
 #include "util/mem.h"
@@ -334,16 +339,74 @@ static void allocations_fail(void **state)
     cluster_free(NULL);
 }
 
+/* Descriptors that are open here, without those of the API server's. */
+static size_t descriptors(struct fixture *it)
+{
+    size_t count = 0;
+    DIR *all = opendir("/proc/self/fd");
+    assert_non_null(all);
+    for (const struct dirent *entry; (entry = readdir(all)) != NULL;) {
+        struct sockaddr_in own = {.sin_family = AF_UNSPEC};
+        socklen_t size = sizeof(own);
+        int fd = (int)strtol(entry->d_name, NULL, 10);
+        count +=
+            entry->d_name[0] != '.' &&
+            (getsockname(fd, (struct sockaddr *)&own, &size) != 0 ||
+             own.sin_family != AF_INET || ntohs(own.sin_port) != api_port(it->server));
+    }
+    closedir(all);
+    return count;
+}
+
+/* Of a crowd's connections those are left over. What is not to be had is not known. */
+static void descriptors_are_left_for_it(void **state)
+{
+    struct fixture *it = *state;
+    enum { OTHERS = 24 }; /* files, logs, timers; what is opened for a moment */
+    const size_t before = descriptors(it);
+    NRW_AUTO_BUF struct buf policy;
+    buf_init(&policy, 65536);
+    buf_text(&policy, "{\"policy.yaml\":\"" HEAD
+                      "  GHCR: {name: GitHub, hostname: ghcr.io}\\ntargets:\\n");
+    for (unsigned i = 0; i < POLICY_MAX_TARGETS; i++) {
+        char list[64];
+        snprintf(list, sizeof(list), "GET /api/v1/namespaces/ns-%u/configmaps", i);
+        api_set(it->server, list, 200, LIST(""));
+        buf_printf(&policy,
+                   "  - {namespace: ns-%u, selector: {a: b}, container: c, "
+                   "prefix: NVCF}\\n",
+                   i);
+    }
+    assert_true(buf_text(&policy, "\"}"));
+    NRW_AUTO_BUF struct buf list;
+    buf_init(&list, 131072);
+    assert_true(buf_printf(&list, LIST(MAP("hook", "policy", "1", "%s")), policy.data));
+    api_set(it->server, "GET " POLICIES, 200, list.data);
+    api_set(it->server, "GET /api/v1/namespaces/ns-0/configmaps/", 404, "{}");
+    fixture_start(it);
+    assert_true(AWAIT(ready(it, "")));
+    struct cluster_look look = {.bytes_maximum = 4096, .weight_maximum = 4096};
+    const struct str name = STR("gone");
+    assert_null(cluster_confirm(it->cluster, &look, NULL, STR("ns-0"), &name, 1));
+    assert_true(AWAIT(descriptors(it) - before > POLICY_MAX_TARGETS));
+    assert_in_range(descriptors(it) - before + OTHERS, 0, NET_FDS_RESERVED);
+}
+
 #define CLUSTER_TEST(name)                                                               \
     cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CLUSTER_TEST(whether_and_how),     CLUSTER_TEST(a_policy_comes_and_goes),
-        CLUSTER_TEST(what_is_no_policy),   CLUSTER_TEST(without_any),
-        CLUSTER_TEST(readiness),           CLUSTER_TEST(a_denial_is_confirmed),
-        CLUSTER_TEST(admissions_are_told), CLUSTER_TEST(allocations_fail),
+        CLUSTER_TEST(whether_and_how),
+        CLUSTER_TEST(a_policy_comes_and_goes),
+        CLUSTER_TEST(what_is_no_policy),
+        CLUSTER_TEST(without_any),
+        CLUSTER_TEST(readiness),
+        CLUSTER_TEST(a_denial_is_confirmed),
+        CLUSTER_TEST(admissions_are_told),
+        CLUSTER_TEST(allocations_fail),
+        CLUSTER_TEST(descriptors_are_left_for_it),
     };
     if (!api_tests_begin())
         return 1;

@@ -31,11 +31,9 @@
 #define SILENT_BYTES   (6u * 1024u)
 #define SILENT_SHARE   16u
 #define SILENT_MAXIMUM 16384u
-/* A connection has its socket and a socketpair, and one that is silent a socket; the
- * process needs some for itself. */
+/* A connection has its socket and a socketpair, and one that is silent a socket. */
 #define FDS_PER_CONNECTION 4u
 #define FDS_PER_WORKER     8u
-#define FDS_RESERVED       48u
 #define ALIVE_MS           5000
 #define NEVER              INT64_MAX
 
@@ -46,7 +44,7 @@ static unsigned connections_by_files(unsigned threads)
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > 1u << 20)
         return CONNECTIONS_MAXIMUM;
     unsigned fds = (unsigned)limit.rlim_cur;
-    unsigned own = FDS_RESERVED + FDS_PER_WORKER * threads;
+    unsigned own = NET_FDS_RESERVED + FDS_PER_WORKER * threads;
     return fds > own ? (fds - own) / FDS_PER_CONNECTION / threads : 0;
 }
 
@@ -80,7 +78,7 @@ static unsigned silent_for(const struct net_options *options, unsigned threads,
     unsigned most = SILENT_MAXIMUM / threads;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 1u << 20) {
         unsigned own =
-            FDS_RESERVED +
+            NET_FDS_RESERVED +
             threads * (FDS_PER_WORKER + (FDS_PER_CONNECTION - 1) * max_connections);
         unsigned fds = (unsigned)limit.rlim_cur;
         unsigned left = fds > own ? (fds - own) / threads : 0;

@@ -17,6 +17,10 @@
 
 #define NET_BODY_MAXIMUM (8u * 1024u * 1024u)
 
+/* So many descriptors are left to the rest of the process, however many connections come:
+ * for a watch of each namespace that a policy can name, and what else it opens. */
+#define NET_FDS_RESERVED 112u
+
 enum net_method { NET_GET, NET_HEAD, NET_POST };
 
 /* What a handler says of a request. */
