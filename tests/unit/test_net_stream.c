@@ -210,11 +210,46 @@ static void an_end_is_not_empty(void **state)
     pair_close(&pair);
 }
 
+/* Whoever sends the second hello in the pause before it is asked for would have OpenSSL
+ * make room for what it announces: it is left where it is until it was looked at. */
+static void no_second_hello_is_read_unseen(void **state)
+{
+    (void)state;
+    for (int early = 0; early < 2; early++) {
+        struct pair pair;
+        char bytes[16];
+        pair_begin(&pair, TLS1_3_VERSION, false);
+        must(SSL_set1_groups_list(pair.client, "P-521:P-256") == 1, "groups");
+        must(SSL_connect(pair.client) < 0, "the hello");
+        assert_int_equal(stream_handshake(&pair.stream),
+                         IN_PARTS ? STREAM_PAUSE : STREAM_WAIT);
+        assert_true(pair.stream.retried);
+        assert_false(pair.stream.hello_seen);
+        if (early) {
+            must(write(pair.fd, "\x16\x03\x03\x20\x00\x01\x01\xff\xff", 9) == 9, "write");
+            assert_int_equal(stream_handshake(&pair.stream), STREAM_WAIT);
+            assert_int_equal(recv(pair.stream.fd, bytes, sizeof(bytes), MSG_PEEK), 9);
+        } else {
+            assert_int_equal(stream_handshake(&pair.stream), STREAM_WAIT);
+            must(SSL_connect(pair.client) < 0, "the second hello");
+            assert_int_equal(stream_handshake(&pair.stream), STREAM_WAIT);
+            assert_int_equal(recv(pair.stream.fd, bytes, sizeof(bytes), MSG_PEEK),
+                             sizeof(bytes));
+            pair.stream.hello_seen = true; /* as the connection does */
+            (void)pair_shake(&pair);
+            say(&pair, "hello");
+            hear(&pair, "hello");
+        }
+        pair_close(&pair);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(handshake_in_parts),
         cmocka_unit_test(closed_in_the_middle),
+        cmocka_unit_test(no_second_hello_is_read_unseen),
         cmocka_unit_test(empty_after_the_last_record),
         cmocka_unit_test(not_empty_while_more_comes),
         cmocka_unit_test(an_end_is_not_empty),

@@ -53,13 +53,29 @@ static bool took_long(const unsigned char *message, size_t size)
                         message[0] == SSL3_MT_CERTIFICATE_VERIFY);
 }
 
+/* Under OpenSSL's reads, until the second hello was looked at. */
+static long on_io(BIO *socket, int what, const char *data, size_t size, int number,
+                  long other, int result, size_t *done)
+{
+    (void)data, (void)size, (void)number, (void)other, (void)done;
+    const struct stream *stream = (void *)BIO_get_callback_arg(socket);
+    if (what != BIO_CB_READ || stream->hello_seen)
+        return result;
+    BIO_clear_retry_flags(socket);
+    BIO_set_retry_read(socket);
+    return -1;
+}
+
 /* It is looked at before OpenSSL reads it, which it must not have begun: nobody in order
- * sends it unasked. */
+ * sends it unasked. It may come while we are paused. */
 static void await_second_hello(struct stream *stream)
 {
     char first;
     stream->retried = true;
     stream->hello_seen = false;
+    BIO *socket = SSL_get_rbio(stream->ssl);
+    BIO_set_callback_arg(socket, (char *)stream);
+    BIO_set_callback_ex(socket, on_io);
     if (SSL_has_pending(stream->ssl) ||
         recv(stream->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
         stream->abused = true;
@@ -117,6 +133,7 @@ enum stream_result stream_handshake(struct stream *stream)
     if (n == 1) {
         stream->handshaken = true;
         (void)SSL_clear_mode(stream->ssl, SSL_MODE_ASYNC); /* records are no long parts */
+        BIO_set_callback_ex(SSL_get_rbio(stream->ssl), NULL);
         return STREAM_DONE;
     }
     enum stream_result result = result_of(stream->ssl, n);

@@ -23,7 +23,7 @@ struct stream {
     bool handshaken;
     bool heard;      /* before OpenSSL has read anything */
     bool hello_seen; /* the ClientHello that is awaited was looked at (hello.h), … */
-    bool retried;    /* … and it is the second */
+    bool retried;    /* … and it is the second, which is not read before */
     bool paused;     /* in the middle of a handshake's step */
     bool
         abused; /* too many messages that carry no data, or one out of turn: it is over */
