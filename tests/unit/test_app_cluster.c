@@ -12,6 +12,8 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -339,6 +341,40 @@ static void allocations_fail(void **state)
     cluster_free(NULL);
 }
 
+static atomic_bool asked_enough;
+
+static void *ask_whether_ready(void *opaque)
+{
+    struct fixture *it = opaque;
+    while (!atomic_load(&asked_enough)) {
+        NRW_AUTO_BUF struct buf out;
+        buf_init(&out, 65536);
+        (void)cluster_ready(it->cluster, &out);
+        cluster_ca_bundle(it->cluster, &out);
+    }
+    return NULL;
+}
+
+/* The server runs by then (the thread sanitizer looks). */
+static void readiness_is_asked_for_while_it_starts(void **state)
+{
+    struct fixture *it = *state;
+    struct err err = {0};
+    pthread_t thread;
+    it->options.tls_secret = "hook/tls";
+    it->options.dns_names = (const char *const[]){"hook.svc"};
+    it->options.dns_name_count = 1;
+    assert_true(fixture_join(it, &err));
+    atomic_store(&asked_enough, false);
+    assert_int_equal(pthread_create(&thread, NULL, ask_whether_ready, it), 0);
+    api_pause(5);
+    bool started = cluster_start(it->cluster, &err);
+    api_pause(5);
+    atomic_store(&asked_enough, true);
+    pthread_join(thread, NULL);
+    assert_true(started);
+}
+
 /* Descriptors that are open here, without those of the API server's. */
 static size_t descriptors(struct fixture *it)
 {
@@ -407,6 +443,7 @@ int main(void)
         CLUSTER_TEST(admissions_are_told),
         CLUSTER_TEST(allocations_fail),
         CLUSTER_TEST(descriptors_are_left_for_it),
+        CLUSTER_TEST(readiness_is_asked_for_while_it_starts),
     };
     if (!api_tests_begin())
         return 1;

@@ -1,6 +1,7 @@
 /* What comes from the cluster; see cluster.h. */
 #include "app/cluster.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,7 @@ struct cluster {
     struct kube_loop *loop;
     struct kube_sources *sources;
     struct kube_events *events;
-    struct rotate *rotate;
+    _Atomic(struct rotate *) rotate; /* workers ask for it before it is there */
     struct reconcile *reconcile;
     struct errand *errand; /* for those looks that are to be made apart */
     char policy_namespace[PLACE_BYTES], policy_name[PLACE_BYTES];
@@ -364,8 +365,9 @@ static void on_rotation_failure(void *context)
 
 void cluster_ca_bundle(struct cluster *cluster, struct buf *out)
 {
-    if (cluster->rotate != NULL)
-        rotate_ca_bundle(cluster->rotate, out);
+    struct rotate *rotate = atomic_load(&cluster->rotate);
+    if (rotate != NULL)
+        rotate_ca_bundle(rotate, out);
 }
 
 static bool rotation_starts(struct cluster *cluster, struct err *err)
@@ -388,8 +390,9 @@ static bool rotation_starts(struct cluster *cluster, struct err *err)
         .on_failure = on_rotation_failure,
         .context = cluster,
     };
-    cluster->rotate = rotate_start(&rotation, err);
-    return cluster->rotate != NULL;
+    struct rotate *rotate = rotate_start(&rotation, err);
+    atomic_store(&cluster->rotate, rotate);
+    return rotate != NULL;
 }
 
 /* --- Events ---------------------------------------------------------------------------
@@ -553,7 +556,7 @@ void cluster_free(struct cluster *cluster)
         kube_loop_stop(cluster->loop);
     errand_free(cluster->errand);
     reconcile_free(cluster->reconcile);
-    rotate_free(cluster->rotate);
+    rotate_free(atomic_load(&cluster->rotate));
     if (cluster->sources != NULL)
         kube_sources_free(cluster->sources);
     if (cluster->events != NULL)
@@ -580,9 +583,10 @@ bool cluster_ready(struct cluster *cluster, struct buf *out)
                    sources.reason[0] != '\0' ? ": " : "", sources.reason);
         ready = false;
     }
-    if (cluster->rotate != NULL) {
+    struct rotate *rotate = atomic_load(&cluster->rotate);
+    if (rotate != NULL) {
         struct rotate_state state;
-        rotate_state(cluster->rotate, &state);
+        rotate_state(rotate, &state);
         if (!state.serving || !state.published || !state.verified) {
             buf_printf(out, "certificate: %s%s%s\n",
                        !state.serving ? "none is served yet"
