@@ -9,7 +9,9 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+
 #include <openssl/ssl.h>
+#include <pthread.h>
 
 #include "certs/issue.h"
 #include "tests/unit/support/net_fixture.h"
@@ -329,6 +331,33 @@ static void any_allocation_fails(void **state)
     }
 }
 
+static void *publish_often(void *opaque)
+{
+    struct fixture *it = opaque;
+    for (int i = 0; i < 20; i++) {
+        struct err err = {0};
+        const struct publish_pair pair = pair_of(i % 2 == 0 ? it->one : it->two);
+        must(publish_it(it, &pair, PUBLISH_ALOUD, &err), "publish_certificate");
+    }
+    return NULL;
+}
+
+/* The rotation's certificates and a file with CAs come in two threads (the thread
+ * sanitizer looks). */
+static void from_two_threads(void **state)
+{
+    struct fixture *it = *state;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, publish_often, it), 0);
+    for (int i = 0; i < 20; i++) {
+        struct err err = {0};
+        assert_false(
+            publish_client_ca(&it->app.publish, STR("none"), "t", PUBLISH_ALOUD, &err));
+    }
+    pthread_join(thread, NULL);
+    assert_exposed(it, ROTATION_FAILS "20\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +368,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_client_ca_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(any_allocation_fails, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(from_two_threads, set_up, tear_down),
     };
     log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_JSON);
     signal(SIGPIPE, SIG_IGN);

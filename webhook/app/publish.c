@@ -107,7 +107,7 @@ void publish_certificate_refused(struct publish *publish, const char *origin,
 {
     metrics_rotation(publish->metrics, false);
     log_event(LOG_LEVEL_ERROR,
-              publish->certificate_seen
+              atomic_load(&publish->certificate_seen)
                   ? "certificate not taken; the last good one stays in use"
                   : "certificate not taken; there is none yet",
               LOG_C("origin", origin), LOG_C("reason", why->message));
@@ -237,9 +237,8 @@ static bool take_pair(struct publish *publish, const struct publish_pair *pair,
 {
     if (!use_certificate(publish, pair, err))
         return false;
-    if (publish->certificate_seen)
+    if (atomic_exchange(&publish->certificate_seen, true))
         metrics_rotation(publish->metrics, true);
-    publish->certificate_seen = true;
     return true;
 }
 

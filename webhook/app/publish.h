@@ -32,7 +32,10 @@ struct publish {
     /* A policy has come into force; may be NULL. In the thread that brought it. */
     void (*on_policy)(void *context, const struct policy *policy);
     void *context;
-    bool policy_seen, certificate_seen; /* the first is no reload, no rotation */
+    /* The first is no reload, no rotation. Certificates and their CAs may come from two
+     * threads. */
+    bool policy_seen;
+    atomic_bool certificate_seen;
     /* Where certificates come without their client CA: that, and the last of them, kept
      * so that another CA can be put beside it. */
     pthread_mutex_t pairing;
