@@ -295,6 +295,18 @@ static struct str default_remote(struct str prefix)
                                                 : str_null();
 }
 
+/* Spring Cloud Kubernetes makes a profile of its own active in every pod; whether it does so
+ * before or after the others has several answers, so that where it has a ConfigMap none
+ * overrides another (docs/SPRING.md, R6). */
+static struct str add_cloud_profile(struct arena *arena, const struct workload *workload,
+                                    struct str name, struct str profiles, bool *certain)
+{
+    const struct str sibling =
+        arena_printf(arena, "%.*s-" WAY_CLOUD_PROFILE, STR_ARG(name));
+    *certain = *certain && workload_config_map(workload, sibling) == NULL;
+    return arena_printf(arena, WAY_CLOUD_PROFILE ",%.*s", STR_ARG(profiles));
+}
+
 /* Spring's conditions on a property take everything but "false" for on. An empty name is
  * one that nobody knows here, see sources.c; none at all is the default, where the remote
  * configuration is spoken of. */
@@ -322,6 +334,7 @@ static bool read_remote(struct arena *arena, struct str prefix, struct workload 
     if (!sources_profiles(arena, workload, &profiles, &certain,
                           &workload->remote.siblings_cut))
         return false;
+    profiles = add_cloud_profile(arena, workload, name, profiles, &certain);
     bool good = remote_maps_read(arena, prefix, name, profiles, certain, workload);
     workload->remote.profiles = profiles;
     return good;

@@ -105,9 +105,10 @@ bool sources_profiles(struct arena *arena, const struct workload *workload,
 /* A map, since what is asked for may be as long as what is there. */
 static void learn_active(struct reader *reader, const struct remote_config *remote)
 {
-    /* Judged alone, nothing is known but what the charts set. */
-    struct str rest =
-        str_is_null(remote->profiles) ? STR(WAY_CHART_PROFILE) : remote->profiles;
+    /* Judged alone, nothing is known but what the charts and Spring Cloud set. */
+    struct str rest = str_is_null(remote->profiles)
+                          ? STR(WAY_CHART_PROFILE "," WAY_CLOUD_PROFILE)
+                          : remote->profiles;
     struct str profile;
     if (reader->active.count > 0)
         return;

@@ -26,6 +26,9 @@ bool way_moves_remote(struct str name);
 /* The one that the charts make active. */
 #define WAY_CHART_PROFILE "ncp"
 
+/* The one that Spring Cloud Kubernetes adds by itself in every pod. */
+#define WAY_CLOUD_PROFILE "kubernetes"
+
 /* Takes the next profile off a list with commas, as SPRING_PROFILES_ACTIVE has it; false:
  * there is none. */
 bool way_next_profile(struct str *rest, struct str *ret_profile);
