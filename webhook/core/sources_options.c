@@ -53,7 +53,10 @@ static void read_option(struct reader *reader, const struct place *place,
     name = spring_fold(reader->arena, name);
     enum way way =
         unclear ? WAY_NONE : sources_way(reader, name, value, true, is_argument);
-    if (unclear || way != WAY_NONE || way_moves_remote(name)) {
+    if (way == WAY_CONFIGURATION && way_is_harmless(name, value, reader->name_space))
+        return;
+    if (unclear || way != WAY_NONE || way_moves_remote(name) ||
+        (!dashes && way_is_of_logback(name))) {
         report_configuration(reader, place, option, way);
         return;
     }

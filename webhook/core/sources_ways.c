@@ -10,6 +10,7 @@
 static const struct str config_names[] = {
     STR("applicationjson"),          STR("configimport"), STR("configlocation"),
     STR("configadditionallocation"), STR("configname"),   STR("profilesinclude"),
+    STR("mainsources"),
 };
 
 /* After "spring". With anything below it: where the remote configuration and that of
@@ -31,8 +32,23 @@ static const struct str cluster_names[] = {
     STR("KUBECONFIG"),
 };
 
-/* A file whose properties go before all others. */
-static const struct str reloadable_name = STR("nvbootreloadablepropertiesfile");
+/* Not Spring's own: a file whose properties go before all others; and one that says how
+ * logs are written, and that may set system properties. */
+static const struct str other_names[] = {
+    STR("nvbootreloadablepropertiesfile"),
+    STR("loggingconfig"),
+};
+
+/* With anything below them: what is there becomes parameters of the servlet context,
+ * which Spring asks before system properties and environment; and whoever reaches the
+ * management port sets properties. */
+static const struct str other_roots[] = {
+    STR("serverservletcontextparameters"),
+    STR("managementendpointenvpost"),
+};
+
+/* The class path is that of the image. */
+static const struct str class_path = STR("classpath:");
 
 /* Do the letters and digits of the name begin with these? What is left of them then. */
 static bool begins(struct str uniform, struct str name, struct str *ret_rest)
@@ -97,8 +113,14 @@ enum way way_of(struct str name)
     struct str rest;
     if (begins(STR("spring"), name, &rest))
         return spring_way(rest);
-    if (begins(reloadable_name, name, &rest) && is_index(rest))
-        return WAY_CONFIGURATION;
+    for (size_t i = 0; i < NRW_COUNT(other_names); i++) {
+        if (begins(other_names[i], name, &rest) && is_index(rest))
+            return WAY_CONFIGURATION;
+    }
+    for (size_t i = 0; i < NRW_COUNT(other_roots); i++) {
+        if (begins(other_roots[i], name, &rest))
+            return WAY_CONFIGURATION;
+    }
     return names_cluster(name) ? WAY_CONFIGURATION : WAY_NONE;
 }
 
@@ -106,6 +128,11 @@ bool way_moves_remote(struct str name)
 {
     return spring_same(STR("remoteconfigname"), name) ||
            spring_same(STR("remoteconfigenabled"), name);
+}
+
+bool way_is_of_logback(struct str name)
+{
+    return str_eq(name, STR("logback.configurationFile"));
 }
 
 bool way_lists_profiles(struct str name)
@@ -147,12 +174,13 @@ bool way_is_harmless(struct str name, struct str value, struct str name_space)
         {STR("springcloudkubernetessecretsenabled"), STR("false")},
         {STR("springcloudkubernetesclientnamespace"), name_space},
         {STR("springconfigname"), STR("application")},
+        {STR("managementendpointenvpostenabled"), STR("false")},
     };
     for (size_t i = 0; i < NRW_COUNT(harmless); i++) {
         if (str_eq(value, harmless[i].value) && spring_same(harmless[i].uniform, name))
             return true;
     }
-    return false;
+    return str_starts(value, class_path) && spring_same(STR("loggingconfig"), name);
 }
 
 const char *way_advice(enum way way)

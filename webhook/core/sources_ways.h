@@ -23,6 +23,10 @@ enum way way_of(struct str name);
  */
 bool way_moves_remote(struct str name);
 
+/* As a system property it is a file that says how logs are written, as logging.config is,
+ * asked for under exactly this name. */
+bool way_is_of_logback(struct str name);
+
 /* The one that the charts make active. */
 #define WAY_CHART_PROFILE "ncp"
 
@@ -41,7 +45,8 @@ bool way_lists_profiles(struct str name);
 bool way_has_profile(struct str profiles);
 
 /* Does the variable just say what holds without it: Secrets are not read, ConfigMaps are
- * those of the namespace, files have their own names? */
+ * those of the namespace, files have their own names, nobody sets properties from
+ * outside? Or does it name a file of the image? */
 bool way_is_harmless(struct str name, struct str value, struct str name_space);
 
 /* What to do about one. */
