@@ -252,6 +252,19 @@ static void report_untold(struct reader *reader, const struct place *place,
         UNTOLD_ADVICE);
 }
 
+/* The whole value is quoted: an update that changes it says something else. */
+static void report_bringing(struct reader *reader, const struct place *place,
+                            const struct remote_prop *prop)
+{
+    sources_opaque(reader, place, STR(""),
+                   arena_printf(reader->arena,
+                                "%.*s in the remote configuration brings in "
+                                "configuration that cannot be read here: it can "
+                                "recognise, change or take over registries: %.*s",
+                                STR_ARG(prop->name), STR_ARG(prop->value)),
+                   "take it out of the remote configuration");
+}
+
 static void read_remote(struct reader *reader, const struct remote_config *remote)
 {
     static const enum layer layers[] = {[REMOTE_FIRST] = LAYER_REMOTE,
@@ -331,6 +344,8 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
         place.odd = prop->unreadable;
         if (prop->activates)
             sources_activation(reader, &place, remote, prop);
+        else if (prop->brings)
+            report_bringing(reader, &place, prop);
         else
             sources_property(reader, &place, prop->name, prop->value, !prop->unreadable,
                              false, false, STR(""));

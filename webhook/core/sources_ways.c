@@ -32,17 +32,15 @@ static const struct str cluster_names[] = {
     STR("KUBECONFIG"),
 };
 
-/* Not Spring's own: a file whose properties go before all others; and one that says how
- * logs are written, and that may set system properties. */
-static const struct str other_names[] = {
+/* A file whose properties go before all others, and one that says how logs are written
+ * and may set system properties; these two with the index of a list or nothing behind
+ * them. Then, with anything below: what becomes parameters of the servlet context, which
+ * Spring asks before system properties and environment, and what lets everybody who
+ * reaches the management port set properties. */
+#define ELSEWHERE_NAMES 2u
+const struct str way_elsewhere[WAY_ELSEWHERE_COUNT] = {
     STR("nvbootreloadablepropertiesfile"),
     STR("loggingconfig"),
-};
-
-/* With anything below them: what is there becomes parameters of the servlet context,
- * which Spring asks before system properties and environment; and whoever reaches the
- * management port sets properties. */
-static const struct str other_roots[] = {
     STR("serverservletcontextparameters"),
     STR("managementendpointenvpost"),
 };
@@ -108,19 +106,24 @@ static bool names_cluster(struct str name)
     return false;
 }
 
+static bool is_elsewhere(struct str name)
+{
+    struct str rest;
+    for (size_t i = 0; i < WAY_ELSEWHERE_COUNT; i++) {
+        if (begins(way_elsewhere[i], name, &rest) &&
+            (i >= ELSEWHERE_NAMES || is_index(rest)))
+            return true;
+    }
+    return false;
+}
+
 enum way way_of(struct str name)
 {
     struct str rest;
     if (begins(STR("spring"), name, &rest))
         return spring_way(rest);
-    for (size_t i = 0; i < NRW_COUNT(other_names); i++) {
-        if (begins(other_names[i], name, &rest) && is_index(rest))
-            return WAY_CONFIGURATION;
-    }
-    for (size_t i = 0; i < NRW_COUNT(other_roots); i++) {
-        if (begins(other_roots[i], name, &rest))
-            return WAY_CONFIGURATION;
-    }
+    if (is_elsewhere(name))
+        return WAY_CONFIGURATION;
     return names_cluster(name) ? WAY_CONFIGURATION : WAY_NONE;
 }
 
@@ -128,6 +131,11 @@ bool way_moves_remote(struct str name)
 {
     return spring_same(STR("remoteconfigname"), name) ||
            spring_same(STR("remoteconfigenabled"), name);
+}
+
+bool way_in_remote(struct str name, struct str value)
+{
+    return is_elsewhere(name) && !way_is_harmless(name, value, str_null());
 }
 
 bool way_is_of_logback(struct str name)

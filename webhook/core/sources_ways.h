@@ -23,6 +23,14 @@ enum way way_of(struct str name);
  */
 bool way_moves_remote(struct str name);
 
+/* The letters of what else has an effect in a remote configuration too, whose other
+ * settings come too late for that. */
+#define WAY_ELSEWHERE_COUNT 4u
+extern const struct str way_elsewhere[WAY_ELSEWHERE_COUNT];
+
+/* Is a property of the remote configuration such a way? */
+bool way_in_remote(struct str name, struct str value);
+
 /* As a system property it is a file that says how logs are written, as logging.config is,
  * asked for under exactly this name. */
 bool way_is_of_logback(struct str name);

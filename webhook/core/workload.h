@@ -44,6 +44,7 @@ struct remote_prop {
     bool unreadable;       /* value is a list or map where a scalar is expected */
     bool activates;        /* it is no registry's, but makes the profiles active that its
                               value lists */
+    bool brings;           /* nor is this, but brings in what cannot be read here */
     bool conditional;      /* in a document bound to a profile */
     struct str condition;  /* what that is bound to, "" when nothing */
     struct str config_map; /* not "": the sibling that sets it, not remote_config.name */

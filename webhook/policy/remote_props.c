@@ -1,6 +1,7 @@
 /* The properties of a remote configuration; see remote_props.h. Pure. */
 #include "policy/remote_props.h"
 
+#include "core/sources_ways.h"
 #include "core/spring.h"
 #include "util/utf8.h"
 
@@ -109,11 +110,17 @@ void remote_props_add(struct remote_props *props, struct str name, struct str va
         return;
     note(props, name, value, how);
     bool activates = (how & REMOTE_LIST) == 0 && remote_activates(reading->tree, name);
-    if (!activates && reading->prefix.n > 0 && !spring_concerns(reading->prefix, name))
+    bool brings = (how & REMOTE_LIST) == 0 &&
+                  way_in_remote(spring_fold(reading->tree, name),
+                                (how & REMOTE_UNREADABLE) == 0 ? value : STR(""));
+    if (!activates && !brings && reading->prefix.n > 0 &&
+        !spring_concerns(reading->prefix, name))
         return;
-    /* Each profile counts, and an update is judged by the whole list. */
-    if (activates && value.n > VALUE_LIMIT && reading->limit == NULL) {
-        reading->limit = "a list of profiles of more than 4096 bytes";
+    /* Each profile counts, and an update is judged by the whole text. */
+    if ((activates || brings) && value.n > VALUE_LIMIT && reading->limit == NULL) {
+        reading->limit =
+            activates ? "a list of profiles of more than 4096 bytes"
+                      : "a value of more than 4096 bytes that brings in configuration";
         reading->limit_line = 0;
     }
     value = utf8_cut(value, VALUE_LIMIT);
@@ -123,9 +130,10 @@ void remote_props_add(struct remote_props *props, struct str name, struct str va
     if (item == NULL)
         return;
     *item = (struct item){.prop = {.name = own_text(reading->arena, name),
-                                   .value = activates ? own_text(reading->arena, value)
+                                   .value = activates || brings ? own_text(reading->arena, value)
                                                       : arena_str(reading->arena, value),
                                    .activates = activates,
+                                   .brings = brings,
                                    .unreadable = (how & REMOTE_UNREADABLE) != 0,
                                    .condition = STR(""),
                                    .config_map = STR("")},

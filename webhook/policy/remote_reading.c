@@ -1,6 +1,7 @@
 /* Bounds and names of a remote configuration; see remote_reading.h. Pure. */
 #include "policy/remote_reading.h"
 
+#include "core/sources_ways.h"
 #include "core/spring.h"
 #include "policy/remote_rank.h"
 
@@ -109,6 +110,15 @@ bool remote_is_nowhere(struct str path)
     return path.p == nowhere.p;
 }
 
+static bool leads_elsewhere(struct str path, struct str key)
+{
+    for (size_t i = 0; i < WAY_ELSEWHERE_COUNT; i++) {
+        if (remote_follows(way_elsewhere[i], path, key))
+            return true;
+    }
+    return false;
+}
+
 bool remote_leads(const struct remote_reading *reading, struct str path, struct str key)
 {
     if (remote_is_nowhere(path))
@@ -116,7 +126,7 @@ bool remote_leads(const struct remote_reading *reading, struct str path, struct 
     return reading->prefix.n == 0 || remote_follows(reading->registries, path, key) ||
            remote_follows(STR(REMOTE_RANK_LETTERS), path, key) ||
            remote_follows(remote_bound[0], path, key) ||
-           remote_follows(remote_bound[1], path, key);
+           remote_follows(remote_bound[1], path, key) || leads_elsewhere(path, key);
 }
 
 bool remote_is_inside(const struct remote_reading *reading, struct str path)
