@@ -237,6 +237,39 @@ static bool is_unchanged(const json_t *container, const json_t *object,
     return true;
 }
 
+static bool read_mounts(struct arena *arena, const json_t *container,
+                        struct container_spec *out)
+{
+    const json_t *list = json_object_get(container, "volumeMounts");
+    const struct str dir =
+        sources_working_dir(arena, text_or_empty(container, "workingDir"));
+    struct arena_list mounts = {.items = NULL};
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const struct str path = object_text(json_array_get(list, i), "mountPath");
+        if (str_is_null(path) || !sources_mount_is_read(arena, dir, path))
+            continue;
+        struct mount *mount = arena_list_add(arena, &mounts, sizeof(*mount));
+        if (mount == NULL)
+            return false;
+        *mount = (struct mount){path, i};
+    }
+    out->mounts = mounts.items;
+    out->mount_count = mounts.count;
+    return !arena->failed;
+}
+
+/* Those where the API looks for its configuration. */
+static bool same_mounts(const struct container_spec *a, const struct container_spec *b)
+{
+    if (a->mount_count != b->mount_count)
+        return false;
+    for (size_t i = 0; i < a->mount_count; i++) {
+        if (!str_eq(a->mounts[i].path, b->mounts[i].path))
+            return false;
+    }
+    return true;
+}
+
 static struct str env_value(const struct workload *workload, const struct env_var *var,
                             bool *ret_readable)
 {
@@ -295,9 +328,9 @@ static struct str default_remote(struct str prefix)
                                                 : str_null();
 }
 
-/* Spring Cloud Kubernetes makes a profile of its own active in every pod; whether it does so
- * before or after the others has several answers, so that where it has a ConfigMap none
- * overrides another (docs/SPRING.md, R6). */
+/* Spring Cloud Kubernetes makes a profile of its own active in every pod; whether it does
+ * so before or after the others has several answers, so that where it has a ConfigMap
+ * none overrides another (docs/SPRING.md, R6). */
 static struct str add_cloud_profile(struct arena *arena, const struct workload *workload,
                                     struct str name, struct str profiles, bool *certain)
 {
@@ -349,7 +382,8 @@ static bool read_container(struct arena *arena, const json_t *container,
            read_words(arena, json_object_get(container, "command"), &spec->command,
                       &spec->command_count) &&
            read_words(arena, json_object_get(container, "args"), &spec->args,
-                      &spec->args_count);
+                      &spec->args_count) &&
+           read_mounts(arena, container, spec);
 }
 
 /* Does it list the charts' profile, for certain? */
@@ -403,6 +437,20 @@ static bool read_profiles_gone(struct arena *arena, const struct policy_target *
     return true;
 }
 
+/* Where env and the like are the same already. */
+static bool compare_mounts(struct arena *arena, const struct policy_target *target,
+                           const json_t *old_object, struct workload *workload)
+{
+    size_t index;
+    struct container_spec old = {.mounts = NULL};
+    if (!workload->unchanged)
+        return true;
+    if (!read_mounts(arena, find_container(old_object, target->container, &index), &old))
+        return false;
+    workload->unchanged = same_mounts(&workload->container, &old);
+    return true;
+}
+
 static struct str annotation(const json_t *object, const char *name)
 {
     return object_text(
@@ -433,6 +481,7 @@ bool object_workload(struct arena *arena, const struct policy_target *target,
     workload.unchanged = is_unchanged(container, object, old_object, target->container);
     if (container != NULL) {
         if (!read_container(arena, container, spec) ||
+            !compare_mounts(arena, target, old_object, &workload) ||
             !read_remote(arena, target->prefix, &workload) ||
             !read_profiles_gone(arena, target, old_object, &workload))
             return false;

@@ -26,10 +26,15 @@ static const struct prune_want meta_wants[] = {
     {STR("annotations"), own_annotations, false, 0},
     {{NULL, 0}, NULL, false, 0},
 };
+static const struct prune_want mount_wants[] = {
+    {STR("mountPath"), NULL, false, 0},
+    {{NULL, 0}, NULL, false, 0},
+};
 static const struct prune_want container_wants[] = {
-    {STR("name"), NULL, false, 0},    {STR("env"), NULL, false, 0},
-    {STR("envFrom"), NULL, false, 0}, {STR("args"), NULL, false, 0},
-    {STR("command"), NULL, false, 0}, {{NULL, 0}, NULL, false, 0},
+    {STR("name"), NULL, false, 0},       {STR("env"), NULL, false, 0},
+    {STR("envFrom"), NULL, false, 0},    {STR("args"), NULL, false, 0},
+    {STR("command"), NULL, false, 0},    {STR("volumeMounts"), mount_wants, true, 0},
+    {STR("workingDir"), NULL, false, 0}, {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want pod_wants[] = {
     {STR("containers"), container_wants, true, 0},

@@ -380,6 +380,7 @@ void sources_read(struct arena *arena, struct str prefix, const struct workload 
     sources_read_env(&reader, skip_env);
     sources_read_env_from(&reader);
     sources_read_words(&reader);
+    sources_read_mounts(&reader);
     if (workload->profiles_gone)
         report_profiles_gone(&reader);
     if (workload->has_remote)

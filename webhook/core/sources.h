@@ -79,6 +79,11 @@ bool sources_matter(struct str prefix, struct str name);
 bool sources_same_config_map(struct str prefix, const struct config_map *a,
                              const struct config_map *b);
 
+/* Does the API look for configuration where a volume is mounted? `dir`: what the first
+ * one makes of the container's workingDir, "" where it has none. */
+struct str sources_working_dir(struct arena *arena, struct str working_dir);
+bool sources_mount_is_read(struct arena *arena, struct str dir, struct str mount);
+
 /* Whether a variable of this name brings in properties of other names: configuration in
  * JSON or by its place, the options of the JVM. */
 bool sources_brings_properties(struct str name);

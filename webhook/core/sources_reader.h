@@ -98,6 +98,9 @@ bool sources_expand(struct arena *arena, struct str value, bool by_kubernetes,
 /* The container's command and args, as one list of words. */
 void sources_read_words(struct reader *reader);
 
+/* The mounts that are kept: those that the API reads. */
+void sources_read_mounts(struct reader *reader);
+
 /* What JAVA_TOOL_OPTIONS or one of its kin says. `by_kubernetes`: it is a literal, in
  * which Kubernetes expands references. */
 void sources_read_java_options(struct reader *reader, const struct place *place,

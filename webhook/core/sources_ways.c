@@ -8,8 +8,9 @@
 
 /* After "spring". With the index of a list or nothing behind it. */
 static const struct str config_names[] = {
-    STR("applicationjson"),          STR("configimport"), STR("configlocation"),
-    STR("configadditionallocation"), STR("configname"),   STR("profilesinclude"),
+    STR("applicationjson"), STR("configimport"),
+    STR("configlocation"),  STR("configadditionallocation"),
+    STR("configname"),      STR("profilesinclude"),
     STR("mainsources"),
 };
 

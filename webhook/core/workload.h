@@ -76,6 +76,13 @@ struct remote_config {
     size_t data_count;
 };
 
+/* One entry of a container's `volumeMounts`, of those where the API looks for its
+ * configuration. */
+struct mount {
+    struct str path;
+    size_t index;
+};
+
 struct container_spec {
     bool found;
     size_t index; /* in spec.template.spec.containers */
@@ -88,6 +95,8 @@ struct container_spec {
     size_t command_count;
     const struct str *args;
     size_t args_count;
+    const struct mount *mounts;
+    size_t mount_count;
 };
 
 struct workload {
@@ -100,8 +109,8 @@ struct workload {
         old_injected; /* the same of oldObject, or null; used when `injected` is null */
     bool beyond; /* it brings in more than is looked at, or what is larger: what it says
                     cannot be told */
-    bool unchanged; /* UPDATE, and env, envFrom, args and command equal those of oldObject
-                     */
+    bool unchanged; /* UPDATE, and env, envFrom, args, command and such mounts equal those
+                       of oldObject */
     bool profiles_gone; /* UPDATE, and the list of profiles with the charts' own among
                            them, which oldObject has, is nowhere now */
     const struct config_map *config_maps; /* all that are known in the namespace */

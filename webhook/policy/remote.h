@@ -23,9 +23,10 @@
  *
  * Dropped: every property whose letters and digits do not begin with "<prefix>registries"
  * (spring_concerns), and so everything that is no registry's, but for what makes profiles
- * active (remote_prop.activates) or brings in configuration from elsewhere (.brings). A number that is no plain decimal integer, a time or a
- * date is kept as unreadable: Java prints it in a way of its own. A NUL in a name is kept
- * as U+FFFD, since texts that are shown end at one; neither is a letter to Spring. */
+ * active (remote_prop.activates) or brings in configuration from elsewhere (.brings). A
+ * number that is no plain decimal integer, a time or a date is kept as unreadable: Java
+ * prints it in a way of its own. A NUL in a name is kept as U+FFFD, since texts that are
+ * shown end at one; neither is a letter to Spring. */
 #ifndef NRW_POLICY_REMOTE_H
 #define NRW_POLICY_REMOTE_H
 

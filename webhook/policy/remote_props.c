@@ -130,8 +130,9 @@ void remote_props_add(struct remote_props *props, struct str name, struct str va
     if (item == NULL)
         return;
     *item = (struct item){.prop = {.name = own_text(reading->arena, name),
-                                   .value = activates || brings ? own_text(reading->arena, value)
-                                                      : arena_str(reading->arena, value),
+                                   .value = activates || brings
+                                                ? own_text(reading->arena, value)
+                                                : arena_str(reading->arena, value),
                                    .activates = activates,
                                    .brings = brings,
                                    .unreadable = (how & REMOTE_UNREADABLE) != 0,
