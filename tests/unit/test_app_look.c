@@ -111,6 +111,7 @@ static void one_look_leads_to_the_next(void **state)
     api_set(it->server, "GET " MAPS "/special", 200,
             MAP("nvcf", "special", "2", TAKEOVER));
     api_set(it->server, "GET " MAPS "/special-ncp", 404, "{}");
+    api_set(it->server, "GET " MAPS "/special-kubernetes", 404, "{}");
     assert_string_equal(fixture_allowed_by(it, "", FROM("extra")), "collision");
     assert_string_equal(
         fixture_allowed_by(it,
@@ -119,11 +120,13 @@ static void one_look_leads_to_the_next(void **state)
                            "\"REMOTE_CONFIG_NAME\"}}}",
                            ""),
         "collision");
-    assert_int_equal(api_count(it->server, "GET " MAPS "/special"), 4);
+    assert_int_equal(api_count(it->server, "GET " MAPS "/special"), 6);
     assert_int_equal(api_count(it->server, "GET " MAPS "/special-ncp"), 2);
+    assert_int_equal(api_count(it->server, "GET " MAPS "/special-kubernetes"), 2);
     api_set(it->server, "GET " MAPS "/special", 200,
             MAP("nvcf", "special", "2", "{\"a\":\"b\"}"));
     api_set(it->server, "GET " MAPS "/special-ncp", 404, "{}");
+    api_set(it->server, "GET " MAPS "/special-kubernetes", 404, "{}");
     api_set(it->server, "GET " MAPS "/nvcf-api-env", 200,
             MAP("nvcf", "nvcf-api-env", "3", "{\"A\":\"b\"}"));
     assert_string_equal(
@@ -146,7 +149,12 @@ static void a_profile_has_a_sibling(void **state)
     api_set(it->server, "GET " MAPS "/special", 200,
             MAP("nvcf", "special", "2", "{\"a\":\"b\"}"));
     api_set(it->server, "GET " MAPS "/special-ncp", 404, "{}");
+    api_set(it->server, "GET " MAPS "/special-kubernetes", 404, "{}");
     assert_string_equal(fixture_allowed_by(it, REMOTE("special"), ""), "yes");
+    api_set(it->server, "GET " MAPS "/special-kubernetes", 200,
+            MAP("nvcf", "special-kubernetes", "2", TAKEOVER));
+    assert_string_equal(fixture_allowed_by(it, REMOTE("special"), ""), "collision");
+    api_set(it->server, "GET " MAPS "/special-kubernetes", 404, "{}");
     api_set(it->server, "GET " MAPS "/special-ncp", 200,
             MAP("nvcf", "special-ncp", "2", TAKEOVER));
     assert_string_equal(fixture_allowed_by(it, REMOTE("special"), ""), "collision");
@@ -342,26 +350,26 @@ static void a_sibling_that_is_not_told_is_not_absent(void **state)
 }
 
 #define PROFILES(list) "{\"name\":\"SPRING_PROFILES_ACTIVE\",\"value\":\"" list "\"}"
-#define FIFTEEN        "ncp,b,c,d,e,f,g,h,i,j,k,l,m,n,o"
+#define FOURTEEN       "ncp,b,c,d,e,f,g,h,i,j,k,l,m,n"
 
-/* Sixteen are asked for, the base among them. */
+/* Sixteen are asked for, the base and that of Spring Cloud's own profile among them. */
 static void a_sibling_that_is_not_asked_for_is_not_absent(void **state)
 {
     struct fixture *it = *state;
     start_full(it, LIST(POLICY("1", STRICT)));
-    api_set(it->server, "GET " MAPS "/" BASE "-p", 200,
-            MAP("nvcf", BASE "-p", "2", TAKEOVER));
-    const char *last = REMOTE(BASE) "," PROFILES(FIFTEEN ",p");
-    assert_string_equal(fixture_allowed_by(it, last, ""), "denied: opaque");
-    says(it, BASE "-p", "more than 16");
-    assert_string_equal(fixture_allowed_by(it, REMOTE(BASE) "," PROFILES(FIFTEEN), ""),
-                        "yes");
-    assert_string_equal(
-        fixture_allowed_by(it, REMOTE(BASE) "," PROFILES(FIFTEEN ",p,q,r"), ""),
-        "denied: opaque");
-    says(it, BASE "-p", "and 2 more");
     api_set(it->server, "GET " MAPS "/" BASE "-o", 200,
             MAP("nvcf", BASE "-o", "2", TAKEOVER));
+    const char *last = REMOTE(BASE) "," PROFILES(FOURTEEN ",o");
+    assert_string_equal(fixture_allowed_by(it, last, ""), "denied: opaque");
+    says(it, BASE "-o", "more than 16");
+    assert_string_equal(fixture_allowed_by(it, REMOTE(BASE) "," PROFILES(FOURTEEN), ""),
+                        "yes");
+    assert_string_equal(
+        fixture_allowed_by(it, REMOTE(BASE) "," PROFILES(FOURTEEN ",o,p,q"), ""),
+        "denied: opaque");
+    says(it, BASE "-o", "and 2 more");
+    api_set(it->server, "GET " MAPS "/" BASE "-n", 200,
+            MAP("nvcf", BASE "-n", "2", TAKEOVER));
     assert_string_equal(fixture_allowed_by(it, last, ""), "collision");
     /* What the cache has is asked for by nobody. */
     cluster_free(it->cluster);
@@ -383,7 +391,7 @@ static void what_comes_late_is_not_absent(void **state)
     api_set(it->server, "GET " MAPS "/extra", 200,
             MAP("nvcf", "extra", "2", "{\"REMOTE_CONFIG_NAME\":\"" BASE "\"}"));
     assert_string_equal(fixture_allowed_by(it, "", FROM("extra")), "yes");
-    for (int i = 1; i < 15; i++) { /* the base is the sixteenth */
+    for (int i = 1; i < 14; i++) { /* the base and Spring Cloud's sibling are the last */
         char name[16];
         snprintf(name, sizeof(name), "/m-%d", i);
         NRW_AUTO_BUF struct buf get, map;
@@ -468,6 +476,7 @@ static void without_a_list_nothing_is_absent(void **state)
     fixture_start(it);
     assert_true(AWAIT(has_policy(it)));
     api_set(it->server, "GET " MAPS "/" BASE, 200, PLAIN(BASE));
+    api_set(it->server, "GET " MAPS "/" BASE "-kubernetes", 404, "{}");
     api_set(it->server, "GET " MAPS "/" SIBLING, 500, "{}");
     assert_string_equal(fixture_allowed_by(it, REMOTE(BASE), ""), "denied: opaque");
     says(it, SIBLING, "answered with an error");
