@@ -6,6 +6,18 @@
 
 static const char *const elsewhere = "pass what the API needs as environment variables";
 
+/* What else is found before what is in the image: its configuration, too. */
+static bool adds_to_class_path(struct str option)
+{
+    static const struct str begin[] = {STR("-Xbootclasspath"), STR("--class-path"),
+                                       STR("--patch-module")};
+    for (size_t i = 0; i < NRW_COUNT(begin); i++) {
+        if (str_starts(option, begin[i]))
+            return true;
+    }
+    return str_eq(option, STR("-cp")) || str_eq(option, STR("-classpath"));
+}
+
 /* Neither a property nor a definition. */
 static void read_other(struct reader *reader, const struct place *place,
                        struct str option, bool is_argument)
@@ -15,7 +27,8 @@ static void read_other(struct reader *reader, const struct place *place,
                         str_starts(option, STR("-XX:Flags="));
     bool reference =
         is_argument && (str_starts(option, STR("$(")) || str_starts(option, STR("-$(")));
-    if (!file && !options_file && !reference && !way_mentions_registries(option))
+    if (!file && !options_file && !reference && !adds_to_class_path(option) &&
+        !way_mentions_registries(option))
         return;
     sources_opaque(reader, place, STR(""),
                    arena_printf(reader->arena,
@@ -40,7 +53,7 @@ static void read_option(struct reader *reader, const struct place *place,
                         struct str option, bool is_argument)
 {
     bool dashes = is_argument && str_starts(option, STR("--"));
-    if (!dashes && !str_starts(option, STR("-D"))) {
+    if ((!dashes && !str_starts(option, STR("-D"))) || adds_to_class_path(option)) {
         read_other(reader, place, option, is_argument);
         return;
     }
@@ -56,7 +69,7 @@ static void read_option(struct reader *reader, const struct place *place,
     if (way == WAY_CONFIGURATION && way_is_harmless(name, value, reader->name_space))
         return;
     if (unclear || way != WAY_NONE || way_moves_remote(name) ||
-        (!dashes && way_is_of_logback(name))) {
+        (!dashes && way_is_of_java(name))) {
         report_configuration(reader, place, option, way);
         return;
     }
@@ -70,6 +83,12 @@ static void read_option(struct reader *reader, const struct place *place,
             "take it out and list the registry in the policy");
 }
 
+/* No other control character parts options; to Spring they are nothing within a name. */
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 /* The next option as the JVM splits them: at white space, quotes keep it together.
  * Kubernetes comes first: its `$$` are `$`, and what a reference stands for may be
  * anything, even several options: *ret_unclear. Written to `out`, where it takes no more
@@ -80,7 +99,7 @@ static struct str next_option(char *out, struct str value, size_t *at, bool by_k
     size_t n = 0;
     size_t i = *at;
     char quote = '\0';
-    for (; i < value.n && (quote != '\0' || (unsigned char)value.p[i] > ' '); i++) {
+    for (; i < value.n && (quote != '\0' || !is_space(value.p[i])); i++) {
         char c = value.p[i];
         char next = i + 1 < value.n ? value.p[i + 1] : '\0';
         if (quote == '\0' && (c == '"' || c == '\'')) {
@@ -106,7 +125,7 @@ void sources_read_java_options(struct reader *reader, const struct place *place,
     char *out = arena_alloc(reader->arena, value.n + 1, 1);
     size_t at = 0;
     while (out != NULL) {
-        while (at < value.n && (unsigned char)value.p[at] <= ' ')
+        while (at < value.n && is_space(value.p[at]))
             at++;
         if (at == value.n)
             return;

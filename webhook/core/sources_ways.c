@@ -139,9 +139,11 @@ bool way_in_remote(struct str name, struct str value)
     return is_elsewhere(name) && !way_is_harmless(name, value, str_null());
 }
 
-bool way_is_of_logback(struct str name)
+bool way_is_of_java(struct str name)
 {
-    return str_eq(name, STR("logback.configurationFile"));
+    return str_eq(name, STR("logback.configurationFile")) ||
+           str_eq(name, STR("java.class.path")) ||
+           str_eq(name, STR("java.system.class.loader"));
 }
 
 bool way_lists_profiles(struct str name)

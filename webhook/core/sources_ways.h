@@ -31,9 +31,10 @@ extern const struct str way_elsewhere[WAY_ELSEWHERE_COUNT];
 /* Is a property of the remote configuration such a way? */
 bool way_in_remote(struct str name, struct str value);
 
-/* As a system property it is a file that says how logs are written, as logging.config is,
- * asked for under exactly this name. */
-bool way_is_of_logback(struct str name);
+/* A system property that is asked for under exactly this name, and not by Spring: a file
+ * that says how logs are written, as logging.config is; where classes and files are found
+ * before those of the image. */
+bool way_is_of_java(struct str name);
 
 /* The one that the charts make active. */
 #define WAY_CHART_PROFILE "ncp"
