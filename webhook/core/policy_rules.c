@@ -200,6 +200,11 @@ static void check_name(struct check *check, const struct policy_registry *regist
     }
     if (!check_characters(check, registry, "name", name))
         return;
+    if (spring_is_encrypted(name))
+        report(check, registry, FINDING_INVALID_POLICY,
+               STR("the name begins with {cipher}: Spring Cloud decrypts it, and the API "
+                   "does not start where it cannot"),
+               STR("write the name itself"));
     if (name.n > NAME_MAXIMUM)
         report(check, registry, FINDING_INVALID_POLICY,
                STR("the name is longer than 256 bytes"), STR("write a shorter one"));

@@ -74,6 +74,10 @@ bool spring_concerns(struct str prefix, struct str name);
  */
 bool spring_blank(struct str text);
 
+/* Does Spring Cloud take it for encrypted? What it cannot decrypt keeps the API from
+ * starting, whatever the property means. */
+bool spring_is_encrypted(struct str value);
+
 /* What Spring makes of the text where it wants a boolean; false: it refuses it. */
 bool spring_boolean(struct str value, bool *ret_value);
 

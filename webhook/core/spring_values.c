@@ -26,6 +26,11 @@ static bool is_wide_space(struct str c)
     return s[1] == 0x81 && s[2] == 0x9f;
 }
 
+bool spring_is_encrypted(struct str value)
+{
+    return str_starts(value, STR("{cipher}"));
+}
+
 bool spring_blank(struct str text)
 {
     while (text.n > 0) {
