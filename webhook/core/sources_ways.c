@@ -36,14 +36,16 @@ static const struct str cluster_names[] = {
 /* A file whose properties go before all others, and one that says how logs are written
  * and may set system properties; these two with the index of a list or nothing behind
  * them. Then, with anything below: what becomes parameters of the servlet context, which
- * Spring asks before system properties and environment, and what lets everybody who
- * reaches the management port set properties. */
+ * Spring asks before system properties and environment, what lets everybody who reaches
+ * the management port set properties, and what keeps the old sources at a refresh, so
+ * that the remote configuration can name another in its place. */
 #define ELSEWHERE_NAMES 2u
 const struct str way_elsewhere[WAY_ELSEWHERE_COUNT] = {
     STR("nvbootreloadablepropertiesfile"),
     STR("loggingconfig"),
     STR("serverservletcontextparameters"),
     STR("managementendpointenvpost"),
+    STR("springcloudrefreshadditionalpropertysources"),
 };
 
 /* The class path is that of the image. */
@@ -121,11 +123,11 @@ static bool is_elsewhere(struct str name)
 enum way way_of(struct str name)
 {
     struct str rest;
+    enum way way = WAY_NONE;
     if (begins(STR("spring"), name, &rest))
-        return spring_way(rest);
-    if (is_elsewhere(name))
-        return WAY_CONFIGURATION;
-    return names_cluster(name) ? WAY_CONFIGURATION : WAY_NONE;
+        way = spring_way(rest);
+    bool found = way == WAY_NONE && (is_elsewhere(name) || names_cluster(name));
+    return found ? WAY_CONFIGURATION : way;
 }
 
 bool way_moves_remote(struct str name)

@@ -25,7 +25,7 @@ bool way_moves_remote(struct str name);
 
 /* The letters of what else has an effect in a remote configuration too, whose other
  * settings come too late for that. */
-#define WAY_ELSEWHERE_COUNT 4u
+#define WAY_ELSEWHERE_COUNT 5u
 extern const struct str way_elsewhere[WAY_ELSEWHERE_COUNT];
 
 /* Is a property of the remote configuration such a way? */
