@@ -150,12 +150,13 @@ bool sources_property(struct reader *reader, const struct place *place, struct s
         report_unreadable(reader, place, name, var.key, reference);
     }
     if (readable && spring_is_encrypted(expanded))
-        sources_report(reader, FINDING_INVALID_VALUE, place, var.key,
-                       arena_printf(reader->arena,
-                                    "%.*s begins with {cipher}: Spring Cloud decrypts it, "
-                                    "and the API does not start where it cannot",
-                                    STR_ARG(name)),
-                       "write the value itself");
+        sources_report(
+            reader, FINDING_INVALID_VALUE, place, var.key,
+            arena_printf(reader->arena,
+                         "%.*s begins with {cipher}: Spring Cloud decrypts it, "
+                         "and the API does not start where it cannot",
+                         STR_ARG(name)),
+            "write the value itself");
     declare(reader, place, name, &var, expanded, readable);
     return true;
 }
