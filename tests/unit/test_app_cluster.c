@@ -132,8 +132,9 @@ static void a_policy_comes_and_goes(void **state)
     assert_int_equal(bundle.size, 0);
 }
 
-/* Each time the last good one stays in force, and is called stale. Each with a server of its own:
- * two of the notes are the same, and what one leaves on its way would come among the next's. */
+/* Each time the last good one stays in force, and is called stale. Each with a server of
+ * its own: two of the notes are the same, and what one leaves on its way would come among
+ * the next's. */
 static void what_is_no_policy(void **state)
 {
     static const struct {

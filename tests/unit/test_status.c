@@ -381,7 +381,7 @@ static void what_the_policy_lacks(void **state)
            WORDS());
     api_set(it->server, POLICY, 200, "{\"metadata\":{\"resourceVersion\":\"1\"}}");
     expect(it, 1, PARTS("is not valid: it has no data key policy.yaml\n"), WORDS());
-    expect(it, 2, PARTS("no policy to compare with"),
+    expect(it, 2, PARTS("cannot open /nowhere"),
            WORDS(W("--policy-file"), W("/nowhere")));
     api_set(it->server, POLICY, 403, API_FORBIDDEN("get"));
     expect(it, 2, PARTS("resourceNames: [nvcf-registry-policy], verbs: [get]"), WORDS());
