@@ -157,12 +157,13 @@ static enum MHD_Result answer(struct api_server *server,
     if (server->asked_count < REQUESTS)
         server->asked[server->asked_count++] = (struct asked){copy(what), copy(sent)};
     api_hook *hook = watch ? NULL : server->hook;
+    void *hook_context = server->hook_context;
     struct outgoing *out = choose(server, what, watch, sent, &status, &silent);
     pthread_mutex_unlock(&server->lock);
     if (hook != NULL) {
         char *body = NULL;
         pthread_mutex_lock(&server->hooking);
-        bool taken = hook(server->hook_context, method, in->url, sent, &status, &body);
+        bool taken = hook(hook_context, method, in->url, sent, &status, &body);
         pthread_mutex_unlock(&server->hooking);
         if (taken) {
             free(out->body);
