@@ -3,6 +3,7 @@
  * types before it calls, and offline `kubectl apply` will. */
 #include "admit/object.h"
 
+#include "admit/mounts.h"
 #include "admit/remote_maps.h"
 #include "core/decide.h"
 #include "core/sources.h"
@@ -64,11 +65,15 @@ const struct policy_target *object_target(struct arena *arena,
     return NULL;
 }
 
-static const json_t *pod_containers(const json_t *object)
+static const json_t *pod_spec(const json_t *object)
 {
     const json_t *spec = json_object_get(object, "spec");
-    const json_t *pod = json_object_get(json_object_get(spec, "template"), "spec");
-    return json_object_get(pod, "containers");
+    return json_object_get(json_object_get(spec, "template"), "spec");
+}
+
+static const json_t *pod_containers(const json_t *object)
+{
+    return json_object_get(pod_spec(object), "containers");
 }
 
 static const json_t *find_container(const json_t *object, struct str name,
@@ -237,39 +242,6 @@ static bool is_unchanged(const json_t *container, const json_t *object,
     return true;
 }
 
-static bool read_mounts(struct arena *arena, const json_t *container,
-                        struct container_spec *out)
-{
-    const json_t *list = json_object_get(container, "volumeMounts");
-    const struct str dir =
-        sources_working_dir(arena, text_or_empty(container, "workingDir"));
-    struct arena_list mounts = {.items = NULL};
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const struct str path = object_text(json_array_get(list, i), "mountPath");
-        if (str_is_null(path) || !sources_mount_is_read(arena, dir, path))
-            continue;
-        struct mount *mount = arena_list_add(arena, &mounts, sizeof(*mount));
-        if (mount == NULL)
-            return false;
-        *mount = (struct mount){path, i};
-    }
-    out->mounts = mounts.items;
-    out->mount_count = mounts.count;
-    return !arena->failed;
-}
-
-/* Those where the API looks for its configuration. */
-static bool same_mounts(const struct container_spec *a, const struct container_spec *b)
-{
-    if (a->mount_count != b->mount_count)
-        return false;
-    for (size_t i = 0; i < a->mount_count; i++) {
-        if (!str_eq(a->mounts[i].path, b->mounts[i].path))
-            return false;
-    }
-    return true;
-}
-
 static struct str env_value(const struct workload *workload, const struct env_var *var,
                             bool *ret_readable)
 {
@@ -373,8 +345,8 @@ static bool read_remote(struct arena *arena, struct str prefix, struct workload 
     return good;
 }
 
-static bool read_container(struct arena *arena, const json_t *container,
-                           struct container_spec *spec)
+static bool read_container(struct arena *arena, const json_t *pod,
+                           const json_t *container, struct container_spec *spec)
 {
     spec->found = true;
     return read_env(arena, json_object_get(container, "env"), spec) &&
@@ -383,7 +355,7 @@ static bool read_container(struct arena *arena, const json_t *container,
                       &spec->command_count) &&
            read_words(arena, json_object_get(container, "args"), &spec->args,
                       &spec->args_count) &&
-           read_mounts(arena, container, spec);
+           mounts_read(arena, pod, container, spec);
 }
 
 /* Does it list the charts' profile, for certain? */
@@ -426,7 +398,7 @@ static bool read_profiles_gone(struct arena *arena, const struct policy_target *
     struct workload old = {.name_space = workload->name_space,
                            .config_maps = workload->config_maps,
                            .config_map_count = workload->config_map_count};
-    if (!read_container(arena, container, &old.container) ||
+    if (!read_container(arena, pod_spec(old_object), container, &old.container) ||
         !had_profile(arena, &old, &had))
         return false;
     if (!had)
@@ -445,10 +417,11 @@ static bool compare_mounts(struct arena *arena, const struct policy_target *targ
     struct container_spec old = {.mounts = NULL};
     if (!workload->unchanged)
         return true;
-    if (!read_mounts(arena, find_container(old_object, target->container, &index), &old))
-        return false;
-    workload->unchanged = same_mounts(&workload->container, &old);
-    return true;
+    if (workload->container.mount_count == 0)
+        return true;
+    return mounts_read(arena, pod_spec(old_object),
+                       find_container(old_object, target->container, &index), &old) &&
+           mounts_are_old(arena, &workload->container, &old, &workload->unchanged);
 }
 
 static struct str annotation(const json_t *object, const char *name)
@@ -480,7 +453,7 @@ bool object_workload(struct arena *arena, const struct policy_target *target,
     const json_t *container = find_container(object, target->container, &spec->index);
     workload.unchanged = is_unchanged(container, object, old_object, target->container);
     if (container != NULL) {
-        if (!read_container(arena, container, spec) ||
+        if (!read_container(arena, pod_spec(object), container, spec) ||
             !compare_mounts(arena, target, old_object, &workload) ||
             !read_remote(arena, target->prefix, &workload) ||
             !read_profiles_gone(arena, target, old_object, &workload))

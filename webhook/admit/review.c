@@ -27,7 +27,9 @@ static const struct prune_want meta_wants[] = {
     {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want mount_wants[] = {
+    {STR("name"), NULL, false, 0},
     {STR("mountPath"), NULL, false, 0},
+    {STR("readOnly"), NULL, false, 0},
     {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want container_wants[] = {
@@ -36,8 +38,20 @@ static const struct prune_want container_wants[] = {
     {STR("command"), NULL, false, 0},    {STR("volumeMounts"), mount_wants, true, 0},
     {STR("workingDir"), NULL, false, 0}, {{NULL, 0}, NULL, false, 0},
 };
+static const struct prune_want init_wants[] = {
+    {STR("volumeMounts"), mount_wants, true, 0},
+    {{NULL, 0}, NULL, false, 0},
+};
+static const struct prune_want volume_wants[] = {
+    {STR("name"), NULL, false, 0},
+    {STR("emptyDir"), NULL, false, 0},
+    {STR("projected"), NULL, false, 0},
+    {{NULL, 0}, NULL, false, 0},
+};
 static const struct prune_want pod_wants[] = {
     {STR("containers"), container_wants, true, 0},
+    {STR("initContainers"), init_wants, true, 0},
+    {STR("volumes"), volume_wants, true, 0},
     {{NULL, 0}, NULL, false, 0},
 };
 static const struct prune_want template_wants[] = {

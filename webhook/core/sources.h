@@ -79,10 +79,15 @@ bool sources_matter(struct str prefix, struct str name);
 bool sources_same_config_map(struct str prefix, const struct config_map *a,
                              const struct config_map *b);
 
-/* Does the API look for configuration where a volume is mounted? `dir`: what the first
- * one makes of the container's workingDir, "" where it has none. */
+/* A path as the container's runtime sees it, the root as "". What is relative begins
+ * there. */
+struct str sources_mount_path(struct arena *arena, struct str path);
+
+/* Does the API look for configuration at mount->path, or below? The rest but the index is
+ * filled in then. `dir`: what the first one makes of the container's workingDir, "" where
+ * it has none. */
 struct str sources_working_dir(struct arena *arena, struct str working_dir);
-bool sources_mount_is_read(struct arena *arena, struct str dir, struct str mount);
+bool sources_mount_is_read(struct str dir, struct mount *mount);
 
 /* Whether a variable of this name brings in properties of other names: configuration in
  * JSON or by its place, the options of the JVM. */

@@ -77,9 +77,11 @@ struct remote_config {
 };
 
 /* One entry of a container's `volumeMounts`, of those where the API looks for its
- * configuration. */
+ * configuration and others may have written. */
 struct mount {
-    struct str path;
+    struct str path;    /* cleaned, see sources.h */
+    struct str reads;   /* what the API looks for: the same, or below */
+    const char *advice; /* what to do about it */
     size_t index;
 };
 
@@ -109,8 +111,8 @@ struct workload {
         old_injected; /* the same of oldObject, or null; used when `injected` is null */
     bool beyond; /* it brings in more than is looked at, or what is larger: what it says
                     cannot be told */
-    bool unchanged; /* UPDATE, and env, envFrom, args, command and such mounts equal those
-                       of oldObject */
+    bool unchanged; /* UPDATE, env, envFrom, args and command equal those of oldObject,
+                       and there is no such mount that it did not have */
     bool profiles_gone; /* UPDATE, and the list of profiles with the charts' own among
                            them, which oldObject has, is nowhere now */
     const struct config_map *config_maps; /* all that are known in the namespace */
