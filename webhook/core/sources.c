@@ -206,9 +206,9 @@ void sources_variable(struct reader *reader, const struct place *place, struct s
         return;
     }
     enum way way = sources_way(reader, name, value, readable, by_kubernetes);
-    bool says_nothing =
-        way == WAY_CONFIGURATION && readable &&
-        (value.n == 0 || way_is_harmless(name, value, reader->name_space));
+    bool says_nothing = way == WAY_CONFIGURATION && readable &&
+                        ((value.n == 0 && !way_counts_empty(name)) ||
+                         way_is_harmless(name, value, reader->name_space));
     if (says_nothing || (way == WAY_NONE && !way_is_java_options(name)))
         return;
     sources_opaque(
@@ -217,7 +217,7 @@ void sources_variable(struct reader *reader, const struct place *place, struct s
                      "%.*s brings in configuration that cannot be read here: it can "
                      "recognise, change or take over registries",
                      STR_ARG(name)),
-        way_advice(way));
+        way_advice(way, name));
 }
 
 /* For one that may be there and could not be read. */
@@ -373,7 +373,7 @@ static void report_profiles_gone(struct reader *reader)
     sources_opaque(reader, &place, STR(""),
                    STR("SPRING_PROFILES_ACTIVE is taken away: without `" WAY_CHART_PROFILE
                        "` other configuration applies, and NGC is stg.nvcr.io"),
-                   way_advice(WAY_PROFILES));
+                   way_advice(WAY_PROFILES, STR("")));
 }
 
 void sources_read(struct arena *arena, struct str prefix, const struct workload *workload,

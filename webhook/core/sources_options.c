@@ -18,6 +18,18 @@ static bool adds_to_class_path(struct str option)
     return str_eq(option, STR("-cp")) || str_eq(option, STR("-classpath"));
 }
 
+static void report_class_path(struct reader *reader, const struct place *place,
+                              struct str option)
+{
+    sources_opaque(
+        reader, place, STR(""),
+        arena_printf(reader->arena,
+                     "\"%.*s\" can put files before those of the image, also its "
+                     "configuration, which cannot be read here",
+                     STR_ARG(utf8_cut(option, 120))),
+        "start the API as its image does; for an agent, -javaagent is enough");
+}
+
 /* Neither a property nor a definition. */
 static void read_other(struct reader *reader, const struct place *place,
                        struct str option, bool is_argument)
@@ -27,8 +39,11 @@ static void read_other(struct reader *reader, const struct place *place,
                         str_starts(option, STR("-XX:Flags="));
     bool reference =
         is_argument && (str_starts(option, STR("$(")) || str_starts(option, STR("-$(")));
-    if (!file && !options_file && !reference && !adds_to_class_path(option) &&
-        !way_mentions_registries(option))
+    if (adds_to_class_path(option)) {
+        report_class_path(reader, place, option);
+        return;
+    }
+    if (!file && !options_file && !reference && !way_mentions_registries(option))
         return;
     sources_opaque(reader, place, STR(""),
                    arena_printf(reader->arena,
@@ -38,14 +53,14 @@ static void read_other(struct reader *reader, const struct place *place,
 }
 
 static void report_configuration(struct reader *reader, const struct place *place,
-                                 struct str option, enum way way)
+                                 struct str option, enum way way, struct str name)
 {
     sources_opaque(
         reader, place, STR(""),
         arena_printf(reader->arena,
                      "\"%.*s\" brings in configuration that cannot be read here",
                      STR_ARG(utf8_cut(option, 120))),
-        way_advice(way));
+        way_advice(way, name));
 }
 
 /* One option or argument: -Dname=value, --name=value, @file. */
@@ -70,7 +85,7 @@ static void read_option(struct reader *reader, const struct place *place,
         return;
     if (unclear || way != WAY_NONE || way_moves_remote(name) ||
         (!dashes && way_is_of_java(name))) {
-        report_configuration(reader, place, option, way);
+        report_configuration(reader, place, option, way, name);
         return;
     }
     if (sources_property(reader, &deeper, name, value, true, false, is_argument, STR("")))
@@ -132,7 +147,7 @@ void sources_read_java_options(struct reader *reader, const struct place *place,
         bool unclear = false;
         struct str option = next_option(out + at, value, &at, by_kubernetes, &unclear);
         if (unclear)
-            report_configuration(reader, place, option, WAY_NONE);
+            report_configuration(reader, place, option, WAY_NONE, STR(""));
         else if (option.n > 0)
             read_option(reader, place, option, false);
     }

@@ -179,28 +179,63 @@ bool way_has_profile(struct str profiles)
     return false;
 }
 
+/* Spring's conditions on a property are not met by "false" in any case, and by everything
+ * else: nothing at all, too. */
+static const struct str switches[] = {
+    STR("springcloudkubernetessecretsenabled"),
+    STR("managementendpointenvpostenabled"),
+};
+
+/* Without a value they are as if they were not there. */
+static const struct str empties[] = {
+    STR("loggingconfig"),
+    STR("springcloudrefreshadditionalpropertysourcestoretain"),
+};
+
 bool way_is_harmless(struct str name, struct str value, struct str name_space)
 {
     const struct {
         struct str uniform, value;
     } harmless[] = {
-        {STR("springcloudkubernetessecretsenabled"), STR("false")},
         {STR("springcloudkubernetesclientnamespace"), name_space},
         {STR("springconfigname"), STR("application")},
-        {STR("managementendpointenvpostenabled"), STR("false")},
     };
     for (size_t i = 0; i < NRW_COUNT(harmless); i++) {
         if (str_eq(value, harmless[i].value) && spring_same(harmless[i].uniform, name))
             return true;
     }
+    for (size_t i = 0; i < NRW_COUNT(switches); i++) {
+        if (str_eq_nocase(value, STR("false")) && spring_same(switches[i], name))
+            return true;
+    }
+    for (size_t i = 0; i < NRW_COUNT(empties); i++) {
+        if (value.n == 0 && spring_same(empties[i], name))
+            return true;
+    }
     return str_starts(value, class_path) && spring_same(STR("loggingconfig"), name);
 }
 
-const char *way_advice(enum way way)
+bool way_counts_empty(struct str name)
 {
-    return way == WAY_PROFILES
-               ? "add `ncp` to the profiles"
-               : "pass what the API needs as environment variables of its own";
+    struct str rest;
+    return spring_same(STR("managementendpointenvpostenabled"), name) ||
+           begins(STR("serverservletcontextparameters"), name, &rest);
+}
+
+const char *way_advice(enum way way, struct str name)
+{
+    struct str rest;
+    if (way == WAY_PROFILES)
+        return "add `ncp` to the profiles";
+    if (spring_same(STR("loggingconfig"), name) ||
+        spring_same(STR("logbackconfigurationfile"), name))
+        return "set logging.config to a file of the image (classpath:logback.xml), or "
+               "levels alone (LOGGING_LEVEL_...)";
+    if (begins(STR("managementendpointenvpost"), name, &rest))
+        return "unset it, or set it to false";
+    if (begins(STR("springcloudrefresh"), name, &rest))
+        return "unset it";
+    return "pass what the API needs as environment variables of its own";
 }
 
 bool way_mentions_registries(struct str text)

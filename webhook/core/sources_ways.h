@@ -58,8 +58,11 @@ bool way_has_profile(struct str profiles);
  * outside? Or does it name a file of the image? */
 bool way_is_harmless(struct str name, struct str value, struct str name_space);
 
+/* Does it have an effect without a value, too? */
+bool way_counts_empty(struct str name);
+
 /* What to do about one. */
-const char *way_advice(enum way way);
+const char *way_advice(enum way way, struct str name);
 
 /* JAVA_TOOL_OPTIONS and its kin, which the JVM reads under exactly these names. */
 bool way_is_java_options(struct str name);

@@ -112,7 +112,7 @@ void remote_props_add(struct remote_props *props, struct str name, struct str va
     bool activates = (how & REMOTE_LIST) == 0 && remote_activates(reading->tree, name);
     bool brings = (how & REMOTE_LIST) == 0 &&
                   way_in_remote(spring_fold(reading->tree, name),
-                                (how & REMOTE_UNREADABLE) == 0 ? value : STR(""));
+                                (how & REMOTE_UNREADABLE) == 0 ? value : STR("?"));
     if (!activates && !brings && reading->prefix.n > 0 &&
         !spring_concerns(reading->prefix, name))
         return;
