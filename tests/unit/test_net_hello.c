@@ -44,6 +44,8 @@ static const struct {
     {"\x14\x03\x03\x00\x01\x01\x16\x03\x03\x02\x00\x01\x01\x00\x00", 15, true,
      HELLO_LARGE},
     {"\x16\x03\x03\x02\x00\x01\x01\x00\x00", 9, true, HELLO_LARGE},
+    {"\x14\x03\x03\x00\x01\x01\x14", 7, true, HELLO_LARGE},
+    {"\x15\x03\x03\x00\x02\x01\x5a", 7, true, HELLO_LARGE},
 };
 
 static void what_the_bytes_say(void **state)
@@ -138,6 +140,52 @@ static void nor_one_out_of_turn(void **state)
     }
 }
 
+#define ANNOUNCED "\x16\x03\x03\x00\x04\x01\x01\xff\xff"
+#define CHANGE    "\x14\x03\x03\x00\x01\x01"
+#define CANCELLED "\x15\x03\x03\x00\x02\x01\x5a"
+
+static void ends_after(struct peer *peer, const char *bytes, size_t n)
+{
+    assert_true(peer_send(peer, bytes, n));
+    if (!peer_ends(peer, 500))
+        fail_msg("it waits for more behind the record of type %d", bytes[0]);
+}
+
+/* OpenSSL passes over some records, and would read what is behind them unseen. */
+static void nor_one_behind_something_else(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        const char *bytes;
+        size_t n;
+    } hidden[] = {
+        {CHANGE CHANGE ANNOUNCED, sizeof(CHANGE CHANGE ANNOUNCED) - 1},
+        {CANCELLED ANNOUNCED, sizeof(CANCELLED ANNOUNCED) - 1},
+        {CHANGE CANCELLED ANNOUNCED, sizeof(CHANGE CANCELLED ANNOUNCED) - 1},
+    };
+    struct peer *peer = peer_open_plain(w->port);
+    ends_after(peer, CANCELLED ANNOUNCED, sizeof(CANCELLED ANNOUNCED) - 1);
+    peer_close(peer);
+    for (size_t i = 0; i < NRW_COUNT(hidden); i++) {
+        SSL_CTX *context = to_be_retried();
+        SSL *ssl = SSL_new(context);
+        assert_non_null(ssl);
+        peer = peer_open_plain(w->port);
+        char hello[2048], retry[2048];
+        BIO *from = BIO_new(BIO_s_mem()), *to = BIO_new(BIO_s_mem());
+        SSL_set_bio(ssl, from, to);
+        assert_int_equal(SSL_connect(ssl), -1);
+        int n = BIO_read(to, hello, sizeof(hello));
+        assert_in_range(n, 100, sizeof(hello) - 1);
+        assert_true(peer_send(peer, hello, (size_t)n));
+        assert_true(recv(peer->fd, retry, sizeof(retry), 0) > 0);
+        ends_after(peer, hidden[i].bytes, hidden[i].n);
+        peer_close(peer);
+        SSL_free(ssl);
+        SSL_CTX_free(context);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +194,8 @@ int main(void)
                                         world_tear_down),
         cmocka_unit_test_setup_teardown(but_no_large_one, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(nor_one_out_of_turn, world_set_up,
+                                        world_tear_down),
+        cmocka_unit_test_setup_teardown(nor_one_behind_something_else, world_set_up,
                                         world_tear_down),
     };
     return cmocka_run_group_tests_name("net_hello", tests, NULL, NULL);

@@ -26,8 +26,10 @@ enum hello hello_look(int fd, bool again)
         at += CHANGE_SIZE;
         n -= CHANGE_SIZE;
     }
+    /* After a retry OpenSSL passes over more of those, and over some alerts: what is
+     * behind them it would read unseen. */
     if (at[0] != SSL3_RT_HANDSHAKE)
-        return HELLO_GOOD;
+        return again ? HELLO_LARGE : HELLO_GOOD;
     if (n < RECORD_HEAD + MESSAGE_HEAD)
         return HELLO_WAIT;
     size_t record = (size_t)at[3] << 8 | at[4];

@@ -12,11 +12,11 @@
 #define HELLO_MAXIMUM 8192u
 
 enum hello {
-    HELLO_NONE, /* nothing has come, … */
-    HELLO_WAIT, /* … or too little to tell */
-    HELLO_GOOD, /* or nothing of the kind: OpenSSL will say what */
-    HELLO_END,  /* nothing, and nothing will come */
-    HELLO_LARGE,
+    HELLO_NONE,  /* nothing has come, … */
+    HELLO_WAIT,  /* … or too little to tell */
+    HELLO_GOOD,  /* or nothing of the kind: OpenSSL will say what */
+    HELLO_END,   /* nothing, and nothing will come */
+    HELLO_LARGE, /* or, when it is awaited again, what one can be behind */
 };
 
 /* What a socket has to read. `again`: it is the one after a HelloRetryRequest, before
