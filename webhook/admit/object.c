@@ -194,7 +194,7 @@ static bool same_list(const json_t *a, const json_t *b)
     return a != NULL && b != NULL && json_equal(a, b) == 1;
 }
 
-/* What a decision reads of a container. */
+/* What a decision reads of a container, but for its mounts. */
 static const char *const judged[] = {"env", "envFrom", "args", "command"};
 
 static bool same_member(const json_t *a, const json_t *b, const char *name)
