@@ -409,19 +409,20 @@ static bool read_profiles_gone(struct arena *arena, const struct policy_target *
     return true;
 }
 
-/* Where env and the like are the same already. */
 static bool compare_mounts(struct arena *arena, const struct policy_target *target,
                            const json_t *old_object, struct workload *workload)
 {
     size_t index;
     struct container_spec old = {.mounts = NULL};
-    if (!workload->unchanged)
-        return true;
+    bool are_old = true;
     if (workload->container.mount_count == 0)
         return true;
-    return mounts_read(arena, pod_spec(old_object),
-                       find_container(old_object, target->container, &index), &old) &&
-           mounts_are_old(arena, &workload->container, &old, &workload->unchanged);
+    bool good =
+        mounts_read(arena, pod_spec(old_object),
+                    find_container(old_object, target->container, &index), &old) &&
+        mounts_are_old(arena, &workload->container, &old, &are_old);
+    workload->mounts_new = !are_old;
+    return good;
 }
 
 static struct str annotation(const json_t *object, const char *name)

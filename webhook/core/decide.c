@@ -86,6 +86,14 @@ static void note_remote(struct judge *judge, const struct registries *registries
     }
 }
 
+/* Is what is wrong with it no fault of this update? A mount that is new is one where it
+ * may not be; elsewhere it must not make errors of what was there before. */
+static bool was_so(const struct policy *policy, const struct workload *workload)
+{
+    return workload->unchanged &&
+           (!workload->mounts_new || policy->opaque != OPAQUE_DENY);
+}
+
 /* Enforcement, ratcheting, order. */
 static bool conclude(struct arena *arena, const struct policy *policy, bool unchanged,
                      bool would_change, struct decision *decision)
@@ -164,7 +172,7 @@ static void note_missing(struct arena *arena, const struct policy *policy,
                    findings);
     else if (!errors)
         note_added(arena, policy, found, path, SEVERITY_INFO, "it is added", findings);
-    else if (workload->unchanged)
+    else if (was_so(policy, workload))
         note_added(arena, policy, found, path, SEVERITY_WARNING,
                    "it is not added before the other findings are put right", findings);
 }
@@ -177,7 +185,7 @@ bool decide_deployment(struct arena *arena, const struct policy *policy,
     struct decision decision = {.patch = {.container = workload->container.index}};
     if (!workload->container.found) {
         container_missing(arena, target, &decision.findings);
-        if (!conclude(arena, policy, workload->unchanged, false, &decision))
+        if (!conclude(arena, policy, was_so(policy, workload), false, &decision))
             return false;
         *ret_decision = decision;
         return true;
@@ -241,7 +249,7 @@ bool decide_deployment(struct arena *arena, const struct policy *policy,
     note_remote(&judge, &registries);
     if (changing)
         note_missing(arena, policy, workload, &registries, path, &decision.findings);
-    if (!conclude(arena, policy, workload->unchanged, plan.changes_env, &decision))
+    if (!conclude(arena, policy, was_so(policy, workload), plan.changes_env, &decision))
         return false;
     if (changing && decision.allowed && !decision.ratcheted &&
         policy->enforcement == POLICY_ENFORCE)

@@ -111,8 +111,9 @@ struct workload {
         old_injected; /* the same of oldObject, or null; used when `injected` is null */
     bool beyond; /* it brings in more than is looked at, or what is larger: what it says
                     cannot be told */
-    bool unchanged; /* UPDATE, env, envFrom, args and command equal those of oldObject,
-                       and there is no such mount that it did not have */
+    bool unchanged; /* UPDATE, and env, envFrom, args and command equal those of oldObject
+                     */
+    bool mounts_new;    /* there is such a mount that oldObject did not have */
     bool profiles_gone; /* UPDATE, and the list of profiles with the charts' own among
                            them, which oldObject has, is nowhere now */
     const struct config_map *config_maps; /* all that are known in the namespace */
