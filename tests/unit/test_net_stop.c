@@ -160,7 +160,7 @@ static void stopping_with_a_queue(void **state)
         quick[i] = (struct slow){.world = w};
         assert_int_equal(pthread_create(&threads[i], NULL, run_quick, &quick[i]), 0);
     }
-    usleep(200000);
+    usleep(1000000); /* time enough for all to be in the queue */
     assert_int_equal(pthread_create(&opening, NULL, open_the_gate, NULL), 0);
     world_stop(w, 10000);
     pthread_join(opening, NULL);
