@@ -343,6 +343,7 @@ static void allocations_fail(void **state)
 }
 
 static atomic_bool asked_enough;
+static atomic_uint asked, not_ready;
 
 static void *ask_whether_ready(void *opaque)
 {
@@ -350,7 +351,8 @@ static void *ask_whether_ready(void *opaque)
     while (!atomic_load(&asked_enough)) {
         NRW_AUTO_BUF struct buf out;
         buf_init(&out, 65536);
-        (void)cluster_ready(it->cluster, &out);
+        atomic_fetch_add(&not_ready, !cluster_ready(it->cluster, &out));
+        atomic_fetch_add(&asked, 1);
         cluster_ca_bundle(it->cluster, &out);
     }
     return NULL;
@@ -367,13 +369,15 @@ static void readiness_is_asked_for_while_it_starts(void **state)
     it->options.dns_name_count = 1;
     assert_true(fixture_join(it, &err));
     atomic_store(&asked_enough, false);
+    atomic_store(&asked, 0);
+    atomic_store(&not_ready, 0);
     assert_int_equal(pthread_create(&thread, NULL, ask_whether_ready, it), 0);
-    api_pause(5);
+    bool before = AWAIT(atomic_load(&asked) > 0);
     bool started = cluster_start(it->cluster, &err);
-    api_pause(5);
+    bool after = AWAIT(atomic_load(&not_ready) > 0); /* there is no certificate */
     atomic_store(&asked_enough, true);
     pthread_join(thread, NULL);
-    assert_true(started);
+    assert_true(before && started && after);
 }
 
 /* Descriptors that are open here, without those of the API server's. */

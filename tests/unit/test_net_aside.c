@@ -442,43 +442,6 @@ static void it_is_the_last_to_run(void **state)
     assert_true(world_free(w));
 }
 
-/* Handlers that take as long as the test says. */
-static struct {
-    enum net_handled (*usual)(void *context, const struct net_request *request,
-                              struct net_response *response);
-    sem_t go, entered; /* POST /slow, in a worker */
-    sem_t go_aside;    /* each one that is answered aside */
-} gates;
-
-static enum net_handled gated(void *context, const struct net_request *request,
-                              struct net_response *response)
-{
-    if (request->said == NET_ANSWERED && str_eq(request->path, STR("/aside")))
-        return NET_LONG;
-    if (request->said != NET_ANSWERED) {
-        struct peer_counts *counts = context;
-        atomic_fetch_add(&counts->aside_ever, 1);
-        sem_wait(&gates.go_aside);
-        buf_str(&response->body, request->body);
-        return NET_ANSWERED;
-    }
-    if (str_eq(request->path, STR("/slow"))) {
-        sem_post(&gates.entered);
-        sem_wait(&gates.go);
-    }
-    return gates.usual(context, request, response);
-}
-
-static void with_gates(struct net_options *options)
-{
-    options->threads = 1;
-    gates.usual = options->handlers.handle;
-    options->handlers.handle = gated;
-    sem_init(&gates.go, 0, 0);
-    sem_init(&gates.entered, 0, 0);
-    sem_init(&gates.go_aside, 0, 0);
-}
-
 /* While some that came back at once are dealt with, two in a turn, another one comes: its
  * wake-up is spent by the turn that deals with the last of those. */
 static void who_comes_back_behind_others_is_not_left(void **state)

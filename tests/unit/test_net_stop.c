@@ -102,36 +102,10 @@ static void stopping_in_time(void **state)
     assert_true(world_free(w));
 }
 
-/* A handler that takes as long as the test says. */
-static struct {
-    enum net_handled (*usual)(void *context, const struct net_request *request,
-                              struct net_response *response);
-    sem_t entered, go;
-} gate;
-
-static enum net_handled gated(void *context, const struct net_request *request,
-                              struct net_response *response)
-{
-    if (str_eq(request->path, STR("/size"))) {
-        sem_post(&gate.entered);
-        sem_wait(&gate.go);
-    }
-    return gate.usual(context, request, response);
-}
-
-static void with_a_gate(struct net_options *options)
-{
-    options->threads = 1;
-    gate.usual = options->handlers.handle;
-    options->handlers.handle = gated;
-    sem_init(&gate.entered, 0, 0);
-    sem_init(&gate.go, 0, 0);
-}
-
 static void *open_the_gate(void *nothing)
 {
     usleep(100000); /* it is being stopped by then */
-    sem_post(&gate.go);
+    sem_post(&gates.go);
     return nothing;
 }
 
@@ -150,10 +124,10 @@ static void stopping_with_a_queue(void **state)
 {
     (void)state;
     enum { COUNT = 40 };
-    struct world *w = world_new(with_a_gate);
+    struct world *w = world_new(with_gates);
     struct peer *peer = peer_dial(w);
-    assert_true(peer_post(peer, "/size", "{}", 2));
-    sem_wait(&gate.entered);
+    assert_true(peer_post(peer, "/slow", "{}", 2));
+    sem_wait(&gates.entered);
     pthread_t threads[COUNT], opening;
     struct slow quick[COUNT];
     for (int i = 0; i < COUNT; i++) {

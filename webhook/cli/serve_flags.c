@@ -44,7 +44,7 @@ enum flag {
     FLAG_LOG_FORMAT,
     FLAG_DRAIN_SECONDS,
     FLAG_SECCOMP,
-    FLAG_DEMO,
+    FLAG_DEMO, /* the last one */
 };
 
 static const struct cli_option options[] = {
@@ -333,6 +333,7 @@ static bool set(struct serve_flags *flags, int flag, const char *shown, const ch
 /* --- where values come from -----------------------------------------------------------
  */
 
+_Static_assert(FLAG_DEMO < 32, "a bit of as_option for each flag");
 static bool is_option(const struct serve_flags *flags, int id)
 {
     return (flags->as_option & UINT32_C(1) << id) != 0;

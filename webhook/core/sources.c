@@ -30,6 +30,16 @@ void sources_opaque(struct reader *reader, const struct place *place, struct str
     report(reader, FINDING_OPAQUE_SOURCE, SEVERITY_WARNING, place, key, message, advice);
 }
 
+void sources_quoted(struct reader *reader, const struct place *place,
+                    const struct remote_prop *prop, const char *does, const char *advice)
+{
+    sources_opaque(reader, place, STR(""),
+                   arena_printf(reader->arena,
+                                "%.*s in the remote configuration %s: %.*s",
+                                STR_ARG(prop->name), does, STR_ARG(prop->value)),
+                   advice);
+}
+
 bool sources_brings_properties(struct str name)
 {
     return way_of(name) != WAY_NONE || way_is_java_options(name);
@@ -260,19 +270,6 @@ static void report_untold(struct reader *reader, const struct place *place,
         UNTOLD_ADVICE);
 }
 
-/* The whole value is quoted: an update that changes it says something else. */
-static void report_bringing(struct reader *reader, const struct place *place,
-                            const struct remote_prop *prop)
-{
-    sources_opaque(reader, place, STR(""),
-                   arena_printf(reader->arena,
-                                "%.*s in the remote configuration brings in "
-                                "configuration that cannot be read here: it can "
-                                "recognise, change or take over registries: %.*s",
-                                STR_ARG(prop->name), STR_ARG(prop->value)),
-                   "take it out of the remote configuration");
-}
-
 static void read_remote(struct reader *reader, const struct remote_config *remote)
 {
     static const enum layer layers[] = {[REMOTE_FIRST] = LAYER_REMOTE,
@@ -353,7 +350,10 @@ static void read_remote(struct reader *reader, const struct remote_config *remot
         if (prop->activates)
             sources_activation(reader, &place, remote, prop);
         else if (prop->brings)
-            report_bringing(reader, &place, prop);
+            sources_quoted(reader, &place, prop,
+                           "brings in configuration that cannot be read here: it can "
+                           "recognise, change or take over registries",
+                           "take it out of the remote configuration");
         else
             sources_property(reader, &place, prop->name, prop->value, !prop->unreadable,
                              false, false, STR(""));

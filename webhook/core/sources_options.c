@@ -18,16 +18,14 @@ static bool adds_to_class_path(struct str option)
     return str_eq(option, STR("-cp")) || str_eq(option, STR("-classpath"));
 }
 
-static void report_class_path(struct reader *reader, const struct place *place,
-                              struct str option)
+/* `does`: what the option, which is quoted, does. */
+static void report_option(struct reader *reader, const struct place *place,
+                          struct str option, const char *does, const char *advice)
 {
     sources_opaque(
         reader, place, STR(""),
-        arena_printf(reader->arena,
-                     "\"%.*s\" can put files before those of the image, also its "
-                     "configuration, which cannot be read here",
-                     STR_ARG(utf8_cut(option, 120))),
-        "start the API as its image does; for an agent, -javaagent is enough");
+        arena_printf(reader->arena, "\"%.*s\" %s", STR_ARG(utf8_cut(option, 120)), does),
+        advice);
 }
 
 /* Neither a property nor a definition. */
@@ -40,27 +38,25 @@ static void read_other(struct reader *reader, const struct place *place,
     bool reference =
         is_argument && (str_starts(option, STR("$(")) || str_starts(option, STR("-$(")));
     if (adds_to_class_path(option)) {
-        report_class_path(reader, place, option);
+        report_option(
+            reader, place, option,
+            "can put files before those of the image, also its configuration, "
+            "which cannot be read here",
+            "start the API as its image does; for an agent, -javaagent is enough");
         return;
     }
     if (!file && !options_file && !reference && !way_mentions_registries(option))
         return;
-    sources_opaque(reader, place, STR(""),
-                   arena_printf(reader->arena,
-                                "\"%.*s\" can set properties that cannot be read here",
-                                STR_ARG(utf8_cut(option, 120))),
-                   elsewhere);
+    report_option(reader, place, option, "can set properties that cannot be read here",
+                  elsewhere);
 }
 
 static void report_configuration(struct reader *reader, const struct place *place,
                                  struct str option, enum way way, struct str name)
 {
-    sources_opaque(
-        reader, place, STR(""),
-        arena_printf(reader->arena,
-                     "\"%.*s\" brings in configuration that cannot be read here",
-                     STR_ARG(utf8_cut(option, 120))),
-        way_advice(way, name));
+    report_option(reader, place, option,
+                  "brings in configuration that cannot be read here",
+                  way_advice(way, name));
 }
 
 /* One option or argument: -Dname=value, --name=value, @file. */
@@ -89,13 +85,10 @@ static void read_option(struct reader *reader, const struct place *place,
         return;
     }
     if (sources_property(reader, &deeper, name, value, true, false, is_argument, STR("")))
-        sources_opaque(
-            reader, place, STR(""),
-            arena_printf(reader->arena,
-                         "\"%.*s\" sets a registry past the environment variables that "
-                         "the policy manages",
-                         STR_ARG(utf8_cut(option, 120))),
-            "take it out and list the registry in the policy");
+        report_option(reader, place, option,
+                      "sets a registry past the environment variables that the policy "
+                      "manages",
+                      "take it out and list the registry in the policy");
 }
 
 /* No other control character parts options; to Spring they are nothing within a name. */

@@ -128,7 +128,6 @@ static bool are_active(const struct reader *reader, struct str list)
     return true;
 }
 
-/* The whole list is quoted: an update that changes it says something else. */
 void sources_activation(struct reader *reader, const struct place *place,
                         const struct remote_config *remote,
                         const struct remote_prop *prop)
@@ -136,11 +135,8 @@ void sources_activation(struct reader *reader, const struct place *place,
     learn_active(reader, remote);
     if (!prop->unreadable && are_active(reader, prop->value))
         return;
-    sources_opaque(reader, place, STR(""),
-                   arena_printf(reader->arena,
-                                "%.*s in the remote configuration makes profiles active, "
-                                "whose ConfigMaps the API reads at its next refresh and "
-                                "nobody looks at here: %.*s",
-                                STR_ARG(prop->name), STR_ARG(prop->value)),
+    sources_quoted(reader, place, prop,
+                   "makes profiles active, whose ConfigMaps the API reads at its next "
+                   "refresh and nobody looks at here",
                    "list them in SPRING_PROFILES_ACTIVE of the Deployment");
 }

@@ -48,6 +48,10 @@ void sources_report(struct reader *reader, enum finding_id id, const struct plac
 /* Notes an OpaqueSource as a warning: how grave it is, the policy says later. */
 void sources_opaque(struct reader *reader, const struct place *place, struct str key,
                     struct str message, const char *advice);
+/* The same of a property of the remote configuration: what it `does`, and its whole
+ * value, so that an update that changes it says something else. */
+void sources_quoted(struct reader *reader, const struct place *place,
+                    const struct remote_prop *prop, const char *does, const char *advice);
 
 /* A property by name: from a variable, an argument, -D or the remote configuration.
  * `reference`: where an unreadable value comes from. False: it is no registry's. */

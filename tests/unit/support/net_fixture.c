@@ -228,6 +228,39 @@ void one_worker(struct net_options *options)
     options->threads = 1;
 }
 
+struct gates gates;
+static enum net_handled (*usual_handler)(void *context, const struct net_request *request,
+                                         struct net_response *response);
+
+static enum net_handled gated(void *context, const struct net_request *request,
+                              struct net_response *response)
+{
+    if (request->said == NET_ANSWERED && str_eq(request->path, STR("/aside")))
+        return NET_LONG;
+    if (request->said != NET_ANSWERED) {
+        struct peer_counts *counts = context;
+        atomic_fetch_add(&counts->aside_ever, 1);
+        sem_wait(&gates.go_aside);
+        buf_str(&response->body, request->body);
+        return NET_ANSWERED;
+    }
+    if (str_eq(request->path, STR("/slow"))) {
+        sem_post(&gates.entered);
+        sem_wait(&gates.go);
+    }
+    return usual_handler(context, request, response);
+}
+
+void with_gates(struct net_options *options)
+{
+    one_worker(options);
+    usual_handler = options->handlers.handle;
+    options->handlers.handle = gated;
+    sem_init(&gates.go, 0, 0);
+    sem_init(&gates.entered, 0, 0);
+    sem_init(&gates.go_aside, 0, 0);
+}
+
 struct world *world_new(void (*adjust)(struct net_options *options))
 {
     struct world *world = calloc(1, sizeof(*world));

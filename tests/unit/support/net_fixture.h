@@ -4,6 +4,7 @@
 #define NRW_TESTS_NET_FIXTURE_H
 
 #include <openssl/types.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -64,7 +65,14 @@ int world_set_up(void **state);
 int world_tear_down(void **state);
 /* The same by hand, with other options. world_stop returns how long that took (ms). */
 struct world *world_new(void (*adjust)(struct net_options *options));
-void one_worker(struct net_options *options); /* for it */
+void one_worker(struct net_options *options); /* Likewise: one worker, whose requests take
+                                                 as long as the test says. */
+void with_gates(struct net_options *options);
+extern struct gates {
+    sem_t entered, go; /* POST /slow: it is there, and may go on to its 200 ms */
+    sem_t go_aside;    /* each one that is answered aside: POST /aside, no other */
+} gates;
+/* for it */
 long world_stop(struct world *world, unsigned wait_ms);
 bool world_free(struct world *world);
 
